@@ -1,0 +1,248 @@
+//! What the bare guest is told over COM1, and what it reports over the debug port.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// A command; its bytes go to COM1, and nothing after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Answer [`Report::Pong`].
+    Ping,
+    /// Set the seed and the generation, both 0 at boot; answers [`Report::Set`].
+    Set {
+        /// The new seed.
+        seed: u64,
+        /// The new generation.
+        generation: u64,
+    },
+    /// Add 1 to the generation and stamp all RAM with it; answers [`Report::Stamped`].
+    Stamp,
+    /// Compare all RAM with the stamps of the seed and generation; answers [`Report::Found`].
+    Find,
+    /// Stamp all RAM over and over, each sweep at the next generation, with [`Report::Swept`] after
+    /// each, until [`Command::Stop`].
+    Dirty,
+    /// Count without touching RAM, with [`Report::Tick`] every few hundredths of a second, until
+    /// [`Command::Stop`].
+    Count,
+    /// End [`Command::Dirty`] at the end of its sweep, with [`Report::Stopped`], or
+    /// [`Command::Count`] at its next tick, with [`Report::Counted`].
+    Stop,
+    /// Write eight bytes, little-endian; answers [`Report::Poked`] or [`Report::Unmapped`].
+    Poke {
+        /// Guest-physical address; any alignment.
+        address: u64,
+        /// What to write.
+        value: u64,
+    },
+    /// Read eight bytes, little-endian; answers [`Report::Peeked`] or [`Report::Unmapped`].
+    Peek {
+        /// Guest-physical address; any alignment.
+        address: u64,
+    },
+}
+
+impl Command {
+    /// What to send: a letter, then each argument as 16 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Ping => "p".into(),
+            Self::Set { seed, generation } => format!("g{seed:016x}{generation:016x}").into(),
+            Self::Stamp => "s".into(),
+            Self::Find => "f".into(),
+            Self::Dirty => "d".into(),
+            Self::Count => "c".into(),
+            Self::Stop => ".".into(),
+            Self::Poke { address, value } => format!("w{address:016x}{value:016x}").into(),
+            Self::Peek { address } => format!("r{address:016x}").into(),
+        }
+    }
+}
+
+/// A report: one line, which [`str::parse`] reads and [`fmt::Display`] writes, without its newline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The guest is up and waits for a command; also after every reset.
+    Ready {
+        /// Where RAM below 4 GiB ends: its size in bytes.
+        below: u64,
+        /// Bytes of RAM above 4 GiB.
+        above: u64,
+        /// Guest-physical addresses below 1 MiB that show something else than RAM, and which no
+        /// command but poke touches: VGA memory, and ROMs where no chipset can hide them. Empty
+        /// where there is none.
+        hole: Range<u64>,
+    },
+    /// Answers [`Command::Ping`].
+    Pong,
+    /// Answers [`Command::Set`].
+    Set {
+        /// The seed from now on.
+        seed: u64,
+        /// The generation from now on.
+        generation: u64,
+    },
+    /// Answers [`Command::Stamp`].
+    Stamped {
+        /// What all RAM is now stamped with.
+        generation: u64,
+        /// Pages stamped: all RAM but the hole.
+        pages: u64,
+    },
+    /// [`Command::Dirty`] has stamped all RAM once more.
+    Swept {
+        /// What all RAM was stamped with.
+        generation: u64,
+    },
+    /// [`Command::Dirty`] has ended, and all RAM is of one generation.
+    Stopped {
+        /// That of the last sweep.
+        generation: u64,
+    },
+    /// [`Command::Count`] is counting.
+    Tick {
+        /// Iterations up to now.
+        count: u64,
+    },
+    /// [`Command::Count`] has ended.
+    Counted {
+        /// Iterations in all.
+        count: u64,
+    },
+    /// Answers [`Command::Find`].
+    Found {
+        /// Pages read: all RAM but the hole.
+        pages: u64,
+        /// Pages that are wholly as stamped.
+        matching: u64,
+        /// Guest-physical address of the first page that is not.
+        first: Option<u64>,
+    },
+    /// Answers [`Command::Poke`].
+    Poked {
+        /// Guest-physical address.
+        address: u64,
+        /// What was written.
+        value: u64,
+    },
+    /// Answers [`Command::Peek`].
+    Peeked {
+        /// Guest-physical address.
+        address: u64,
+        /// What was read.
+        value: u64,
+    },
+    /// The eight bytes to be poked or peeked do not lie in the first 12 GiB.
+    Unmapped {
+        /// Guest-physical address.
+        address: u64,
+    },
+    /// A byte that starts no command, or is no digit where one was due; a command that it stands
+    /// in is dropped.
+    What {
+        /// The byte.
+        byte: u8,
+    },
+    /// The guest cannot run on this machine, and has halted.
+    Failed {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// How `first=` says that there is no such page.
+const NO_PAGE: u64 = u64::MAX;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready { below, above, hole: Range { start, end } } => write!(
+                f,
+                "ready below={below:016x} above={above:016x} hole={start:016x} hole_end={end:016x}"
+            ),
+            Self::Pong => write!(f, "pong"),
+            Self::Set { seed, generation } => {
+                write!(f, "set seed={seed:016x} generation={generation:016x}")
+            }
+            Self::Stamped { generation, pages } => {
+                write!(f, "stamped generation={generation:016x} pages={pages:016x}")
+            }
+            Self::Swept { generation } => write!(f, "swept generation={generation:016x}"),
+            Self::Stopped { generation } => write!(f, "stopped generation={generation:016x}"),
+            Self::Tick { count } => write!(f, "tick count={count:016x}"),
+            Self::Counted { count } => write!(f, "counted count={count:016x}"),
+            Self::Found { pages, matching, first } => {
+                let first = first.unwrap_or(NO_PAGE);
+                write!(f, "found pages={pages:016x} matching={matching:016x} first={first:016x}")
+            }
+            Self::Poked { address, value } => {
+                write!(f, "poked address={address:016x} value={value:016x}")
+            }
+            Self::Peeked { address, value } => {
+                write!(f, "peeked address={address:016x} value={value:016x}")
+            }
+            Self::Unmapped { address } => write!(f, "unmapped address={address:016x}"),
+            Self::What { byte } => write!(f, "what byte={byte:016x}"),
+            Self::Failed { reason } => write!(f, "fail {reason}"),
+        }
+    }
+}
+
+/// A line on the debug port that is no report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the bare guest wrote a line that is no report: {line:?}")]
+pub struct UnknownReport {
+    /// The line as it came.
+    pub line: String,
+}
+
+impl FromStr for Report {
+    type Err = UnknownReport;
+
+    fn from_str(line: &str) -> Result<Self, UnknownReport> {
+        parse(line).ok_or_else(|| UnknownReport { line: line.to_owned() })
+    }
+}
+
+fn parse(line: &str) -> Option<Report> {
+    if let Some(reason) = line.strip_prefix("fail ") {
+        return Some(Report::Failed { reason: reason.to_owned() });
+    }
+    let mut parts = line.split(' ');
+    let word = parts.next()?;
+    let mut field = |name: &str| number(parts.next()?.strip_prefix(name)?.strip_prefix('=')?);
+    let report = match word {
+        "ready" => Report::Ready {
+            below: field("below")?,
+            above: field("above")?,
+            hole: field("hole")?..field("hole_end")?,
+        },
+        "pong" => Report::Pong,
+        "set" => Report::Set { seed: field("seed")?, generation: field("generation")? },
+        "stamped" => Report::Stamped { generation: field("generation")?, pages: field("pages")? },
+        "swept" => Report::Swept { generation: field("generation")? },
+        "stopped" => Report::Stopped { generation: field("generation")? },
+        "tick" => Report::Tick { count: field("count")? },
+        "counted" => Report::Counted { count: field("count")? },
+        "found" => Report::Found {
+            pages: field("pages")?,
+            matching: field("matching")?,
+            first: Some(field("first")?).filter(|&first| first != NO_PAGE),
+        },
+        "poked" => Report::Poked { address: field("address")?, value: field("value")? },
+        "peeked" => Report::Peeked { address: field("address")?, value: field("value")? },
+        "unmapped" => Report::Unmapped { address: field("address")? },
+        "what" => Report::What { byte: field("byte")?.try_into().ok()? },
+        _ => return None,
+    };
+    parts.next().is_none().then_some(report)
+}
+
+/// Reads exactly 16 lower-case hexadecimal digits.
+fn number(digits: &str) -> Option<u64> {
+    let lower_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let well_formed = digits.len() == 16 && digits.bytes().all(lower_hex);
+    well_formed.then(|| u64::from_str_radix(digits, 16).ok())?
+}

@@ -1,0 +1,310 @@
+//! Promises and checks as data: what `checks.toml` of a series says.
+
+use crate::failure::Failure;
+use anyhow::{Context, Result};
+use regex::Regex;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The file's name, in a series' folder or in the folder above it.
+pub const FILE: &str = "checks.toml";
+
+/// The version of the file's layout that this tool reads.
+const LAYOUT: u32 = 1;
+
+/// What a series promises, and how each promise is checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Catalogue {
+    layout: u32,
+    /// The RAM block that the option backs, by its idstr.
+    pub block: String,
+    /// The words that give a QEMU its RAM file; `{opt-path}` stands for the path as a value in an
+    /// option list, its commas doubled.
+    pub ram_file: Vec<String>,
+    /// The machine that a check runs on where it names no other.
+    pub board: Board,
+    /// The promises, in the order of the report.
+    #[serde(rename = "promise")]
+    pub promises: Vec<Promise>,
+    /// The checks, in the order in which they run.
+    #[serde(rename = "check")]
+    pub checks: Vec<Check>,
+    /// What is known not to be tried.
+    #[serde(rename = "untried", default)]
+    pub untried: Vec<Untried>,
+}
+
+/// A machine type with its accelerator and RAM.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Board {
+    /// The machine type, e.g. `pc`.
+    pub machine: String,
+    /// The accelerator, e.g. `tcg`.
+    pub accel: String,
+    /// RAM in MiB.
+    pub ram_mib: u64,
+}
+
+/// A promise of the series.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promise {
+    /// Its name, e.g. `P4`.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// A check: one row of the report.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Check {
+    /// Its stable name.
+    pub id: String,
+    /// The promise that it speaks of.
+    pub promise: String,
+    /// What it checks, in words.
+    pub title: String,
+    /// What is done, and with what.
+    #[serde(flatten)]
+    pub procedure: Procedure,
+}
+
+/// Something that is known not to be tried.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Untried {
+    /// The promise that it belongs to.
+    pub promise: String,
+    /// What is not tried.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// The things that a check can do. Each is a file of its own in this folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "does", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Procedure {
+    /// The patched help offers the option; stock refuses it.
+    Option {
+        /// The option, with its dash.
+        option: String,
+    },
+    /// A file that was filled beforehand is what the guest finds.
+    Prefilled,
+    /// What the guest wrote is read from the file by this process.
+    Visible {
+        /// When it is read.
+        when: Moment,
+    },
+    /// QEMU refuses to start, with one line, and leaves the file alone.
+    Refusal {
+        /// What lies at the path.
+        file: FileKind,
+        /// The words after the board's; `{opt-path}` as above, `{path}` as it is.
+        args: Vec<String>,
+        /// The machine type, where it is not the board's.
+        #[serde(default)]
+        machine: Option<String>,
+        /// The line on standard error, whole; `{path}`, `{size}` (the file's, in bytes) and
+        /// `{ram}` (the machine's, in bytes) stand for what they say.
+        message: String,
+    },
+    /// A running QEMU refuses a migration capability by name.
+    CapabilityRefused {
+        /// The capability.
+        capability: String,
+        /// The monitor's reason, whole.
+        message: String,
+    },
+    /// A saved or migrated stream holds no page of the block, and every other block whole.
+    Omission {
+        /// How the stream is made.
+        via: Via,
+        /// What the guest does meanwhile.
+        guest: Load,
+    },
+}
+
+/// When the file is read.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// While the guest runs.
+    Running,
+    /// After `stop`, in the middle of the guest's writing.
+    Stopped,
+    /// After SIGKILL, in the middle of the guest's writing.
+    Killed,
+}
+
+/// How a stream is made.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// `migrate exec:`, into a file.
+    MigrateExec,
+    /// `migrate unix:`, recorded on its way to a destination on the same file.
+    MigrateUnix,
+    /// `savevm`, into a qcow2.
+    Savevm,
+}
+
+/// What the guest does while the stream is made.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Load {
+    /// Nothing: it is stopped.
+    Stopped,
+    /// It writes every page of RAM, again and again.
+    Dirtying,
+}
+
+/// What lies at the path that a QEMU is to refuse.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A file of the right size.
+    Right,
+    /// Nothing.
+    Missing,
+    /// A file of the right size that may only be read.
+    ReadOnly,
+    /// A file that is one byte too short.
+    Short,
+    /// A file that is one byte too long.
+    Long,
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// A listening unix socket.
+    Socket,
+    /// A character device.
+    Device,
+}
+
+impl Catalogue {
+    /// Reads the catalogue of the series in `series`: its own, or its parent folder's.
+    pub fn of_series(series: &Path) -> Result<Catalogue> {
+        let candidates = [Some(series), series.parent()].map(|dir| dir.map(|dir| dir.join(FILE)));
+        let found = candidates.into_iter().flatten().find(|path| path.is_file());
+        let path: PathBuf = found.ok_or_else(|| {
+            let series = series.display();
+            Failure::usage(format!(
+                "the series {series} has no {FILE}, neither in its folder nor in the one above; \
+                 without it there is nothing to check"
+            ))
+        })?;
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Catalogue::parse(&text)
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())).into())
+    }
+
+    /// Reads a catalogue from its text; the error says what is wrong where.
+    pub fn parse(text: &str) -> Result<Catalogue, String> {
+        let catalogue: Catalogue = toml::from_str(text).map_err(|error| error.to_string())?;
+        if catalogue.layout != LAYOUT {
+            let found = catalogue.layout;
+            return Err(format!("layout is {found}; this tool reads layout {LAYOUT}"));
+        }
+        let promises: BTreeSet<_> = catalogue.promises.iter().map(|each| &each.id).collect();
+        let mut ids = BTreeSet::new();
+        for check in &catalogue.checks {
+            if !ids.insert(&check.id) {
+                return Err(format!("the check {} stands there twice", check.id));
+            }
+        }
+        let speak_of = catalogue.checks.iter().map(|each| (&each.id, &each.promise));
+        let leave_out = catalogue.untried.iter().map(|each| (&each.what, &each.promise));
+        for (what, promise) in speak_of.chain(leave_out) {
+            if !promises.contains(promise) {
+                return Err(format!("{what} speaks of {promise}, which is no promise there"));
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// The checks whose name matches one of `patterns`, where `*` stands for any characters; all
+    /// where there is no pattern. A pattern that matches none is an error that names them all.
+    pub fn select(&self, patterns: &[String]) -> Result<Vec<&Check>> {
+        let matchers = patterns.iter().map(|pattern| self.matcher(pattern));
+        let matchers = matchers.collect::<Result<Vec<_>>>()?;
+        let wanted = |check: &&Check| {
+            matchers.is_empty() || matchers.iter().any(|matcher| matcher.is_match(&check.id))
+        };
+        Ok(self.checks.iter().filter(wanted).collect())
+    }
+
+    fn matcher(&self, pattern: &str) -> Result<Regex> {
+        let matcher = Regex::new(&format!("^{}$", regex::escape(pattern).replace(r"\*", ".*")))?;
+        if self.checks.iter().any(|check| matcher.is_match(&check.id)) {
+            return Ok(matcher);
+        }
+        let known: Vec<_> = self.checks.iter().map(|check| check.id.as_str()).collect();
+        let known = known.join("\n  ");
+        Err(Failure::usage(format!("no check is named {pattern}; there are\n  {known}")).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = r#"
+        layout = 1
+        block = "pc.ram"
+        ram-file = ["-pcram-file", "{opt-path}"]
+        board = { machine = "pc", accel = "tcg", ram-mib = 64 }
+        [[promise]]
+        id = "P2"
+        title = "Mapping"
+    "#;
+
+    fn with(rest: &str) -> Result<Catalogue, String> {
+        Catalogue::parse(&format!("{HEAD}{rest}"))
+    }
+
+    fn check(id: &str, rest: &str) -> String {
+        format!("[[check]]\nid = '{id}'\npromise = 'P2'\ntitle = 't'\n{rest}\n")
+    }
+
+    #[test]
+    fn a_check_is_its_name_its_promise_and_what_it_does() {
+        let text = check("p2.a", "does = 'visible'\nwhen = 'stopped'");
+        let catalogue = with(&text).unwrap();
+        let procedure = &catalogue.checks[0].procedure;
+        assert!(matches!(procedure, Procedure::Visible { when: Moment::Stopped }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_reason() {
+        let twice = check("p2.a", "does = 'prefilled'").repeat(2);
+        assert!(with(&twice).unwrap_err().contains("p2.a stands there twice"));
+        let unknown = check("p2.a", "does = 'visible'\nwhen = 'stopped'\nwhenn = 1");
+        assert!(with(&unknown).unwrap_err().contains("whenn"));
+        let stranger = check("p2.a", "does = 'prefilled'").replace("'P2'", "'P9'");
+        assert!(with(&stranger).unwrap_err().contains("speaks of P9"));
+        assert!(Catalogue::parse(&HEAD.replace("layout = 1", "layout = 2")).is_err());
+    }
+
+    #[test]
+    fn rows_are_selected_by_name_or_pattern_in_the_catalogues_order() {
+        let text = ["p2.b", "p2.a", "p2.ab"].map(|id| check(id, "does = 'prefilled'")).concat();
+        let catalogue = with(&text).unwrap();
+        let ids = |patterns: &[&str]| {
+            let patterns: Vec<_> = patterns.iter().map(|&each| each.to_owned()).collect();
+            let selected = catalogue.select(&patterns).map_err(|error| error.to_string())?;
+            Ok::<_, String>(selected.iter().map(|check| check.id.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(ids(&[]).unwrap(), ["p2.b", "p2.a", "p2.ab"]);
+        assert_eq!(ids(&["p2.a", "p2.b"]).unwrap(), ["p2.b", "p2.a"]);
+        assert_eq!(ids(&["p2.a*"]).unwrap(), ["p2.a", "p2.ab"]);
+        assert!(ids(&["p3.*"]).unwrap_err().contains("no check is named p3.*; there are\n  p2.b"));
+    }
+}

@@ -1,0 +1,242 @@
+//! A stream that leaves the block out: no page of it, and every other block whole.
+//!
+//! Stock and patched make their streams the same way in the same run, and the same reader counts
+//! both: a zero counts only beside stock's full count.
+
+use super::catalogue::{Load, Via};
+use super::{Bench, Finding};
+use crate::failure::{Exit, Failure};
+use crate::machine::Machine;
+use crate::machine::binary::Binary;
+use crate::machine::channel::Recorder;
+use crate::machine::guest::Found;
+use crate::machine::launch::Launch;
+use anyhow::{Context, Result};
+use pcram_mirror::ram_list::{Carrier, RamBlock, bytes_total_with_ignored};
+use pcram_stream::{DeviceState, Summary, qcow2};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// The seed of the guest's stamps.
+const SEED: u64 = 0x5ee0_0004;
+/// How many sweeps over all RAM a dirtying guest finishes before the stream begins.
+const WARM_UP: u64 = 2;
+/// How many more it finishes while stock migrates, before it is stopped so that stock can end.
+const UNDER_WAY: u64 = 6;
+/// The name of the internal snapshot.
+const SNAPSHOT: &str = "pcram";
+/// The disk that takes it, in the run's folder.
+const DISK: &str = "disk.qcow2";
+
+/// What one QEMU sent or saved, and how.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What the stream carries.
+    pub summary: Summary,
+    /// Sweeps over all RAM that the guest finished while the stream was made.
+    pub sweeps: u64,
+    /// What the guest found of its stamps at the destination, where there was one.
+    pub arrived: Option<Found>,
+}
+
+pub(super) fn check(bench: &Bench, via: Via, load: Load, folder: &Path) -> Result<Finding> {
+    let stock = Making { bench, via, load, folder: folder.join("stock"), ram_file: None };
+    let ram_file = Some(bench.ram_file(folder)?);
+    let patched = Making { bench, via, load, folder: folder.join("patched"), ram_file };
+    let stock = stock.make(bench.stock).context("with the stock QEMU")?;
+    let patched = patched.make(bench.patched).context("with the patched QEMU")?;
+    Ok(judge(&bench.catalogue.block, &stock, &patched))
+}
+
+/// Judges the patched QEMU's stream beside stock's. `block` is the one that must be left out.
+pub fn judge(block: &str, stock: &Stream, patched: &Stream) -> Finding {
+    let mut wrong = Vec::new();
+    if list(&stock.summary) != list(&patched.summary) {
+        wrong.push("stock and patched list different RAM blocks".to_owned());
+    }
+    wrong.extend(unlike_the_mirror("stock", &stock.summary, None));
+    wrong.extend(unlike_the_mirror("patched", &patched.summary, Some(block)));
+    for (side, stream) in [("stock", stock), ("patched", patched)] {
+        if let DeviceState::Unexamined { length } = stream.summary.device_state {
+            wrong.push(format!("{side}: {length} bytes behind the RAM section were not examined"));
+        }
+        if let Some(found) = stream.arrived.filter(|found| !found.all()) {
+            let Found { pages, matching, .. } = found;
+            wrong.push(format!("{side}: at the destination the guest found {matching} of {pages}"));
+        }
+    }
+
+    let records = |stream: &Stream| {
+        stream.summary.block(block).map_or("not listed".into(), |it| it.records.total().to_string())
+    };
+    let (there, here) = (records(stock), records(patched));
+    let others = patched.summary.blocks.len().saturating_sub(1);
+    let mut finding = Finding::new(
+        wrong,
+        format!("{block} pages in the stream: {here} (stock: {there}); {others} other blocks whole"),
+    );
+    for (side, stream) in [("stock", stock), ("patched", patched)] {
+        finding = finding
+            .with(format!("bytes in the stream, {side}"), stream.summary.length)
+            .with(format!("guest sweeps meanwhile, {side}"), stream.sweeps);
+        for each in &stream.summary.blocks {
+            let pages = each.used_length / stream.summary.page_size.max(1);
+            let figure = format!("{} of {pages}, {} records", each.pages.len(), each.records.total());
+            finding = finding.with(format!("pages of {}, {side}", each.idstr), figure);
+        }
+        if let Some(found) = &stream.arrived {
+            let figure = format!("{} of {}", found.matching, found.pages);
+            finding = finding.with(format!("pages found at the destination, {side}"), figure);
+        }
+    }
+    finding
+}
+
+fn list(summary: &Summary) -> Vec<(&str, u64)> {
+    summary.blocks.iter().map(|each| (each.idstr.as_str(), each.used_length)).collect()
+}
+
+/// Where a stream differs from what the mirror foretells of its block list.
+fn unlike_the_mirror(side: &str, summary: &Summary, in_file: Option<&str>) -> Vec<String> {
+    let blocks: Vec<_> = summary.blocks.iter().map(|each| mirrored(&each.idstr, each.used_length, in_file)).collect();
+    let mut wrong = Vec::new();
+    if let Some(block) = in_file.filter(|&block| summary.block(block).is_none()) {
+        wrong.push(format!("{side}: {block} does not stand in the block list"));
+    }
+    let total = bytes_total_with_ignored(&blocks);
+    if total != summary.total {
+        wrong.push(format!("{side}: the list's total is {}, its sum {total}", summary.total));
+    }
+    for (foretold, seen) in blocks.iter().zip(&summary.blocks) {
+        let (expected, pages) = (foretold.pages_in_stream(), seen.pages.len());
+        if pages != expected {
+            let idstr = &seen.idstr;
+            wrong.push(format!("{side}: {pages} pages of {idstr} in the stream, not {expected}"));
+        }
+    }
+    wrong
+}
+
+fn mirrored(idstr: &str, used_length: u64, in_file: Option<&str>) -> RamBlock {
+    let carrier = if in_file == Some(idstr) { Carrier::File } else { Carrier::Stream };
+    RamBlock { idstr: idstr.to_owned(), used_length, carrier }
+}
+
+/// One stream in the making.
+struct Making<'a> {
+    bench: &'a Bench<'a>,
+    via: Via,
+    load: Load,
+    folder: PathBuf,
+    ram_file: Option<PathBuf>,
+}
+
+impl Making<'_> {
+    fn make(&self, binary: &Binary) -> Result<Stream> {
+        let mut launch = self.launch();
+        if self.via == Via::Savevm {
+            self.create_disk()?;
+            launch.disk = Some(DISK.into());
+        }
+        let mut machine = Machine::start(binary, &launch, &self.folder)?;
+        machine.guest.ready()?;
+        machine.guest.seed(SEED, 0)?;
+        machine.guest.stamp()?;
+        match self.load {
+            Load::Stopped => machine.stop()?,
+            Load::Dirtying => {
+                machine.guest.dirty()?;
+                machine.guest.sweeps(WARM_UP)?;
+            }
+        }
+        match self.via {
+            Via::MigrateExec => self.migrate_exec(machine),
+            Via::MigrateUnix => self.migrate_unix(machine, binary),
+            Via::Savevm => self.savevm(machine),
+        }
+    }
+
+    fn migrate_exec(&self, mut machine: Machine) -> Result<Stream> {
+        // QEMU runs in the folder, so the path needs no quoting.
+        let sweeps = self.migrate(&mut machine, "exec:cat > stream")?;
+        machine.quit()?;
+        let summary = read(&self.folder.join("stream"))?;
+        Ok(Stream { summary, sweeps, arrived: None })
+    }
+
+    fn migrate_unix(&self, mut source: Machine, binary: &Binary) -> Result<Stream> {
+        let sockets = tempfile::Builder::new().prefix("pcram-").tempdir()?;
+        let socket = sockets.path().join("incoming");
+        let mut launch = self.launch();
+        launch.extra.extend(["-incoming".to_owned(), format!("unix:{}", socket.display())]);
+        let mut destination = Machine::start(binary, &launch, &self.folder.join("destination"))?;
+        let recorder = Recorder::start(&socket, &self.folder)?;
+        let sweeps = self.migrate(&mut source, &recorder.uri())?;
+        source.quit()?;
+        let channels = recorder.finish()?;
+        let [channel] = &channels[..] else {
+            let text = format!("one migration channel was expected, {} were opened", channels.len());
+            return Err(Failure::new(Exit::DidNotBoot, text).into());
+        };
+
+        destination.cont()?;
+        if self.load == Load::Dirtying {
+            destination.guest.halt()?;
+        }
+        let arrived = Some(destination.guest.find()?);
+        destination.kill()?;
+        Ok(Stream { summary: read(channel)?, sweeps, arrived })
+    }
+
+    fn savevm(&self, mut machine: Machine) -> Result<Stream> {
+        let before = machine.guest.swept();
+        let said = machine.qmp.human(&format!("savevm {SNAPSHOT}"))?;
+        if !said.is_empty() {
+            let text = format!("savevm said: {said}");
+            return Err(Failure::new(Exit::DidNotBoot, text).into());
+        }
+        let sweeps = machine.guest.swept() - before;
+        machine.quit()?;
+        let path = self.folder.join(DISK);
+        let cannot = || format!("cannot read the VM state in {}", path.display());
+        let mut image = qcow2::Image::open(File::open(&path)?).with_context(cannot)?;
+        let state = image.vm_state(SNAPSHOT).with_context(cannot)?;
+        let summary = Summary::read(state).with_context(cannot)?;
+        Ok(Stream { summary, sweeps, arrived: None })
+    }
+
+    /// Migrates to `uri` and says how many sweeps the guest finished meanwhile. Stock never ends
+    /// under such a guest, so after enough sweeps the guest is stopped.
+    fn migrate(&self, machine: &mut Machine, uri: &str) -> Result<u64> {
+        let before = machine.guest.swept();
+        machine.migrate(uri)?;
+        let mut stopped = self.load == Load::Stopped;
+        machine.migrated(|machine, _| {
+            if !stopped && machine.guest.swept() - before >= UNDER_WAY {
+                machine.stop()?;
+                stopped = true;
+            }
+            Ok(())
+        })?;
+        Ok(machine.guest.swept() - before)
+    }
+
+    fn launch(&self) -> Launch {
+        let extra = self.ram_file.as_deref().map(|path| self.bench.ram_file_args(path));
+        Launch { extra: extra.unwrap_or_default(), ..self.bench.launch() }
+    }
+
+    fn create_disk(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
+        let shell = xshell::Shell::new()?;
+        let (qemu_img, disk) = (self.bench.qemu_img, self.folder.join(DISK));
+        Ok(xshell::cmd!(shell, "{qemu_img} create -q -f qcow2 {disk} 1M").quiet().run()?)
+    }
+}
+
+fn read(path: &Path) -> Result<Summary> {
+    let cannot = || format!("cannot read the stream {}", path.display());
+    let file = File::open(path).with_context(cannot)?;
+    Summary::read(BufReader::new(file)).with_context(cannot)
+}

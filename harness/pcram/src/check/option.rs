@@ -1,0 +1,28 @@
+//! The option is built in: the patched help offers it, and stock refuses it.
+
+use super::{Bench, Finding, ram_file};
+use anyhow::Result;
+use std::path::Path;
+
+pub(super) fn check(bench: &Bench, option: &str, folder: &Path) -> Result<Finding> {
+    let mut wrong = Vec::new();
+    let offered = bench.patched.option_help(option);
+    if offered.is_none() {
+        wrong.push(format!("the patched QEMU's help does not offer {option}"));
+    }
+    if bench.stock.option_help(option).is_some() {
+        wrong.push(format!("stock's help offers {option} as well"));
+    }
+
+    let path = folder.join(ram_file::NAME);
+    let args = [bench.launch().board_args(), bench.ram_file_args(&path)].concat();
+    let ended = bench.stock.run_to_end(&args, folder)?;
+    let said = ended.stderr.trim().to_owned();
+    if ended.status.code() != Some(1) || !said.ends_with(": invalid option") {
+        wrong.push(format!("stock did not refuse {option}: it ended with {}: {said}", ended.status));
+    }
+
+    let help = offered.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let finding = Finding::new(wrong, format!("help offers `{help}`; stock says `{said}`"));
+    Ok(finding.with("help line, patched", help).with("stock's answer", said))
+}

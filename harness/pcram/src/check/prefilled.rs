@@ -1,0 +1,52 @@
+//! What a file held before is what the guest finds as its RAM, to the bit.
+
+use super::{Bench, Finding, ram_file};
+use crate::machine::guest::Found;
+use anyhow::Result;
+use pcram_mirror::address::TARGET_PAGE_SIZE;
+use std::path::Path;
+
+const SEED: u64 = 0x5ee0_0002;
+const GENERATION: u64 = 7;
+
+pub(super) fn check(bench: &Bench, folder: &Path) -> Result<Finding> {
+    let path = bench.ram_file(folder)?;
+    let layout = bench.layout()?;
+    ram_file::fill(&path, &layout, SEED, GENERATION)?;
+
+    let mut machine = bench.start_patched(&path, folder)?;
+    machine.guest.seed(SEED, GENERATION)?;
+    let whole = machine.guest.find()?;
+    // One bit, flipped under the running guest: it must be noticed, and nowhere else.
+    let flipped = bench.ram() / 2 + 0x123;
+    ram_file::flip(&path, flipped)?;
+    let damaged = machine.guest.find()?;
+    machine.kill()?;
+    Ok(judge(bench.ram() / TARGET_PAGE_SIZE, &whole, flipped, &damaged))
+}
+
+fn judge(pages: u64, whole: &Found, flipped: u64, damaged: &Found) -> Finding {
+    let mut wrong = Vec::new();
+    if (whole.pages, whole.matching) != (pages, pages) {
+        let Found { pages: looked, matching, .. } = whole;
+        wrong.push(format!("of {pages} pages the guest looked at {looked} and found {matching}"));
+    }
+    let page = flipped - flipped % TARGET_PAGE_SIZE;
+    if (damaged.matching, damaged.first_bad) != (pages - 1, Some(page)) {
+        let Found { matching, first_bad, .. } = damaged;
+        wrong.push(format!(
+            "after a bit flipped at {flipped:#x} the guest found {matching} pages, the first bad \
+             one at {first_bad:#x?}"
+        ));
+    }
+    let found = whole.matching;
+    let summary = format!(
+        "the guest found {found} of {pages} pages; after one bit flipped in the file, {} of them",
+        damaged.matching
+    );
+    Finding::new(wrong, summary)
+        .with("pages of RAM", pages)
+        .with("pages found", found)
+        .with("pages found after one bit was flipped", damaged.matching)
+        .with("offset of the flipped bit's byte", format!("{flipped:#x}"))
+}

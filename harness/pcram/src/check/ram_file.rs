@@ -1,0 +1,119 @@
+//! The files that checks give to a QEMU as RAM, and what stands in them.
+
+use super::catalogue::FileKind;
+use anyhow::{Context, Result};
+use pcram_mirror::address::{RamLayout, TARGET_PAGE_SIZE};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs::{self, File, FileTimes, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file's name in a row's folder. Its comma shows that PATH may contain one.
+pub const NAME: &str = "ram,file";
+
+/// Creates a sparse file of `size` bytes, last read an hour before it was last written, so that
+/// on a file system with `relatime` the next reader moves its time of last access.
+pub fn create(path: &Path, size: u64) -> Result<()> {
+    let cannot = || format!("cannot create the RAM file {}", path.display());
+    let file = File::create(path).with_context(cannot)?;
+    file.set_len(size).with_context(cannot)?;
+    let written = file.metadata()?.modified()?;
+    let read = written - Duration::from_secs(3600);
+    file.set_times(FileTimes::new().set_accessed(read).set_modified(written)).with_context(cannot)
+}
+
+/// Puts at `path` what a refusal wants there, and says where it is: a device stays where devices
+/// are. `ram` is the size in bytes that would be right.
+pub fn prepare(path: &Path, kind: FileKind, ram: u64) -> Result<PathBuf> {
+    let node = |kind| mknodat(CWD, path, kind, Mode::from(0o600), 0);
+    let cannot = || format!("cannot prepare {}", path.display());
+    match kind {
+        FileKind::Missing => {}
+        FileKind::Right => create(path, ram)?,
+        FileKind::Short => create(path, ram - 1)?,
+        FileKind::Long => create(path, ram + 1)?,
+        FileKind::ReadOnly => {
+            create(path, ram)?;
+            fs::set_permissions(path, Permissions::from_mode(0o444)).with_context(cannot)?;
+        }
+        FileKind::Directory => fs::create_dir(path).with_context(cannot)?,
+        FileKind::Fifo => node(FileType::Fifo).with_context(cannot)?,
+        FileKind::Socket => node(FileType::Socket).with_context(cannot)?,
+        FileKind::Device => return Ok(PathBuf::from("/dev/zero")),
+    }
+    Ok(path.to_owned())
+}
+
+/// Fills the file with the stamp that a guest of this layout gives each of its pages.
+pub fn fill(path: &Path, layout: &RamLayout, seed: u64, generation: u64) -> Result<()> {
+    let cannot = || format!("cannot fill the RAM file {}", path.display());
+    let mut file = std::io::BufWriter::new(File::options().write(true).open(path).with_context(cannot)?);
+    for page in layout.pages() {
+        file.write_all(&pcram_guests::stamp::page(page.0, seed, generation)).with_context(cannot)?;
+    }
+    file.flush().with_context(cannot)
+}
+
+/// Flips one bit of the byte at `offset`.
+pub fn flip(path: &Path, offset: u64) -> Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset)?;
+    file.write_all_at(&[byte[0] ^ 0x10], offset)?;
+    Ok(())
+}
+
+/// How many pages of the file carry which generation of a guest's stamp.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Pages in the file.
+    pub pages: u64,
+    /// Pages that carry the stamp of each generation asked for, in the order asked.
+    pub of_generation: Vec<u64>,
+    /// The offsets in bytes of the pages that carry none of them.
+    pub strangers: Vec<u64>,
+}
+
+/// Reads the whole file, as any process on the host may, and compares each page with the stamps
+/// that a guest of this layout and seed gives it in each of `generations`.
+pub fn census(path: &Path, layout: &RamLayout, seed: u64, generations: &[u64]) -> Result<Census> {
+    let cannot = || format!("cannot read the RAM file {}", path.display());
+    let file = File::open(path).with_context(cannot)?;
+    let mut census = Census { of_generation: vec![0; generations.len()], ..Census::default() };
+    let mut page = vec![0; TARGET_PAGE_SIZE as usize];
+    for address in layout.pages() {
+        let offset = census.pages * TARGET_PAGE_SIZE;
+        file.read_exact_at(&mut page, offset).with_context(cannot)?;
+        census.pages += 1;
+        let stamped = |&generation: &u64| {
+            pcram_guests::stamp::matches(&page, address.0, seed, generation)
+        };
+        match generations.iter().position(stamped) {
+            Some(at) => census.of_generation[at] += 1,
+            None => census.strangers.push(offset),
+        }
+    }
+    Ok(census)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_census_finds_every_stamp_and_one_flipped_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let layout = RamLayout { below_4g: 8 * TARGET_PAGE_SIZE, above_4g: 2 * TARGET_PAGE_SIZE };
+        create(&path, 10 * TARGET_PAGE_SIZE).unwrap();
+        fill(&path, &layout, 7, 3).unwrap();
+        let all = census(&path, &layout, 7, &[4, 3]).unwrap();
+        assert_eq!((all.pages, &all.of_generation[..], all.strangers.len()), (10, &[0, 10][..], 0));
+        flip(&path, 9 * TARGET_PAGE_SIZE + 4095).unwrap();
+        let damaged = census(&path, &layout, 7, &[3]).unwrap();
+        assert_eq!(damaged.of_generation, [9]);
+        assert_eq!(damaged.strangers, [9 * TARGET_PAGE_SIZE]);
+    }
+}

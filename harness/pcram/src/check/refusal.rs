@@ -1,0 +1,83 @@
+//! A QEMU that is to refuse its RAM file: one line, exit status 1, and the file untouched.
+
+use super::catalogue::Procedure;
+use super::untouched::Seen;
+use super::{Bench, Finding, ram_file};
+use crate::machine::binary::Ended;
+use crate::machine::launch::opt_value;
+use anyhow::{Result, bail};
+use std::fs;
+use std::path::Path;
+
+pub(super) fn check(bench: &Bench, procedure: &Procedure, folder: &Path) -> Result<Finding> {
+    let Procedure::Refusal { file, args, machine, message } = procedure else {
+        bail!("{procedure:?} is not a refusal");
+    };
+    let path = ram_file::prepare(&folder.join(ram_file::NAME), *file, bench.ram())?;
+    let size = fs::symlink_metadata(&path).map(|meta| meta.len()).unwrap_or_default();
+    let fill_in = |text: &str| {
+        text.replace("{opt-path}", &opt_value(&path))
+            .replace("{path}", &path.to_string_lossy())
+            .replace("{size}", &size.to_string())
+            .replace("{ram}", &bench.ram().to_string())
+    };
+
+    let mut launch = bench.launch();
+    if let Some(machine) = machine {
+        launch.machine.clone_from(machine);
+    }
+    launch.extra = args.iter().map(|word| fill_in(word)).collect();
+    let args = [launch.board_args(), launch.extra].concat();
+
+    let before = Seen::at(&path)?;
+    let ended = bench.patched.run_to_end(&args, folder)?;
+    let touched = before.differences(&Seen::at(&path)?);
+    fs::write(folder.join("qemu.log"), &ended.stderr)?;
+    Ok(judge(&ended, &fill_in(message), &touched))
+}
+
+fn judge(ended: &Ended, expected: &str, touched: &[String]) -> Finding {
+    // QEMU puts its own name before what it reports.
+    let said = ended.stderr.trim_end();
+    let said = said.split_once(": ").map_or(said, |(_, rest)| rest);
+    let mut wrong = Vec::new();
+    if ended.status.code() != Some(1) {
+        wrong.push(format!("it ended with {}, not with exit status 1", ended.status));
+    }
+    if said != expected {
+        wrong.push(format!("it said {said:?}, not {expected:?}"));
+    }
+    if !touched.is_empty() {
+        wrong.push(format!("it touched the file: {}", touched.join(", ")));
+    }
+    Finding::new(wrong, format!("exit 1, file untouched: `{said}`"))
+        .with("exit status", ended.status)
+        .with("message", said)
+        .with("changes to the file", if touched.is_empty() { "none".into() } else { touched.join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Verdict;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    fn judged(status: i32, stderr: &str, touched: &[&str]) -> Verdict {
+        let status = ExitStatus::from_raw(status);
+        let ended = Ended { status, stdout: String::new(), stderr: stderr.into() };
+        let touched: Vec<_> = touched.iter().map(|&each| each.to_owned()).collect();
+        judge(&ended, "-pcram-file: no such file", &touched).verdict
+    }
+
+    #[test]
+    fn only_the_one_expected_line_with_exit_status_one_holds() {
+        let line = "qemu-system-x86_64: -pcram-file: no such file\n";
+        assert_eq!(judged(0x100, line, &[]), Verdict::Held);
+        assert_eq!(judged(0, line, &[]), Verdict::Failed);
+        assert_eq!(judged(6, line, &[]), Verdict::Failed, "an abort is no refusal");
+        assert_eq!(judged(0x100, "qemu-system-x86_64: oh\n", &[]), Verdict::Failed);
+        assert_eq!(judged(0x100, &line.repeat(2), &[]), Verdict::Failed, "two lines");
+        assert_eq!(judged(0x100, line, &["its length was 1, is 2"]), Verdict::Failed);
+    }
+}

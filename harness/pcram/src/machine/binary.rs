@@ -1,0 +1,118 @@
+//! A QEMU binary, asked what it can do.
+//!
+//! What a binary offers is read from its own help, never from its version number.
+
+use super::deadline::Deadline;
+use crate::failure::{Exit, Failure};
+use crate::process::Group;
+use anyhow::{Context, Result};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// How long a QEMU that has nothing to run may take to end.
+const END: Duration = Duration::from_secs(20);
+
+/// A system emulator.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What `-help` prints.
+    pub help: String,
+}
+
+/// What a QEMU that ended by itself left.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed to its standard output.
+    pub stdout: String,
+    /// What it printed to its standard error.
+    pub stderr: String,
+}
+
+impl Binary {
+    /// Asks the binary at `path` for its help.
+    pub fn probe(path: &Path) -> Result<Binary> {
+        let path = path.to_owned();
+        let ended = run_to_end(Command::new(&path).arg("-help"))?;
+        if !ended.status.success() {
+            let text = format!("{} -help ended with {}", path.display(), ended.status);
+            return Err(Failure::new(Exit::DidNotBoot, text).into());
+        }
+        Ok(Binary { path, help: ended.stdout })
+    }
+
+    /// The help's lines on an option, e.g. `-pcram-file`; `None` where it is not offered.
+    pub fn option_help(&self, option: &str) -> Option<&str> {
+        self.help.lines().find(|line| {
+            line.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })
+    }
+
+    /// Runs the binary until it ends by itself; an error where it does not within its limit.
+    pub fn run_to_end(&self, args: &[String], folder: &Path) -> Result<Ended> {
+        let mut command = Command::new(&self.path);
+        command.args(args).current_dir(folder);
+        without_override(&mut command);
+        run_to_end(&mut command)
+    }
+}
+
+fn run_to_end(command: &mut Command) -> Result<Ended> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut group = Group::spawn(command).map_err(|error| {
+        Failure::new(Exit::DidNotBoot, format!("cannot start {program}: {error}"))
+    })?;
+    let stdout = group.child().stdout.take().context("no standard output")?;
+    let stderr = group.child().stderr.take().context("no standard error")?;
+    let (stdout, stderr) = (read_aside(stdout), read_aside(stderr));
+    let deadline = Deadline::after(END, format!("{program} to end by itself"));
+    let status = group.wait_timeout(END)?.ok_or_else(|| deadline.expired())?;
+    let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
+        let bytes = thread.join().unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Ok(Ended { status, stdout: text(stdout), stderr: text(stderr) })
+}
+
+fn read_aside(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What could be read is what there is to show.
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// Takes from a QEMU that root starts the right to pass over file permissions, so that it meets
+/// the same refusals as anybody's.
+pub fn without_override(command: &mut Command) {
+    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+    use std::os::unix::process::CommandExt;
+    let drop = || {
+        // Whoever is not root may not do this, and has nothing to drop.
+        let _ = remove_capability_from_bounding_set(CapabilitySet::DAC_OVERRIDE);
+        Ok(())
+    };
+    // SAFETY: the closure makes one prctl system call between fork and exec; it allocates nothing
+    // and takes no lock.
+    unsafe { command.pre_exec(drop) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_offered_only_under_its_whole_name() {
+        let help = "-pcram-files  other\n-pcram-file PATH\n                the file\n".to_owned();
+        let binary = Binary { path: "qemu".into(), help };
+        assert_eq!(binary.option_help("-pcram-file"), Some("-pcram-file PATH"));
+        assert_eq!(binary.option_help("-pcram"), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! What a whole stream carries, block by block.
+
+use std::io::Read;
+
+use crate::{DeviceState, PageContent, PageSet, RamBlock, Reader, RecordKind, StreamError};
+
+/// What was read from a whole stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The machine type, where the stream has a configuration section.
+    pub machine: Option<String>,
+    /// The capabilities that the configuration section lists.
+    pub capabilities: Vec<String>,
+    /// The target's page size, in bytes.
+    pub page_size: u64,
+    /// The sum that heads the block list, in bytes.
+    pub total: u64,
+    /// The RAM blocks, in the order of the list.
+    pub blocks: Vec<BlockSummary>,
+    /// How often the page records began anew: one more than the times that a record's page lay
+    /// not behind that of the record before, in the order of list and offset. 0 without records.
+    pub sweeps: u64,
+    /// How often the stream says that there are pages on other channels, which are not seen here.
+    pub multifd_flushes: u64,
+    /// What follows the RAM section.
+    pub device_state: DeviceState,
+    /// The length of the stream, in bytes.
+    pub length: u64,
+}
+
+/// One RAM block of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockSummary {
+    /// Its name.
+    pub idstr: String,
+    /// Its length, in bytes.
+    pub used_length: u64,
+    /// Its page records.
+    pub records: RecordCounts,
+    /// The pages that the stream has, by records or by a mapped-ram bitmap.
+    pub pages: PageSet,
+}
+
+/// Page records by their kind; a page may have several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordCounts {
+    /// Pages given by one byte that fills them.
+    pub fill: u64,
+    /// Pages given in full.
+    pub full: u64,
+    /// Pages given by their difference.
+    pub xbzrle: u64,
+    /// Pages given as zlib's output.
+    pub zlib: u64,
+}
+
+impl RecordCounts {
+    /// All records of the block.
+    pub fn total(&self) -> u64 {
+        self.fill + self.full + self.xbzrle + self.zlib
+    }
+
+    fn count(&mut self, content: PageContent<'_>) {
+        *match content {
+            PageContent::Fill(_) => &mut self.fill,
+            PageContent::Full(_) => &mut self.full,
+            PageContent::Xbzrle(_) => &mut self.xbzrle,
+            PageContent::Zlib(_) => &mut self.zlib,
+        } += 1;
+    }
+}
+
+impl Summary {
+    /// Reads a stream to its end.
+    pub fn read(input: impl Read) -> Result<Self, StreamError> {
+        let mut reader = Reader::new(input);
+        let mut summary = Summary {
+            machine: None,
+            capabilities: Vec::new(),
+            page_size: 0,
+            total: 0,
+            blocks: Vec::new(),
+            sweeps: 0,
+            multifd_flushes: 0,
+            device_state: DeviceState::Unexamined { length: 0 },
+            length: 0,
+        };
+        let mut last = None;
+        while let Some(record) = reader.next_record()? {
+            match record.kind {
+                RecordKind::Configuration(configuration) => {
+                    summary.machine = Some(configuration.machine.clone());
+                    summary.capabilities.clone_from(&configuration.capabilities);
+                }
+                RecordKind::RamBlocks(list) => {
+                    summary.page_size = list.page_size;
+                    summary.total = list.total;
+                    summary.blocks = list.blocks.iter().map(BlockSummary::new).collect();
+                }
+                RecordKind::Page { block, offset, content } => {
+                    let seen = &mut summary.blocks[block.0];
+                    seen.records.count(content);
+                    seen.pages.insert(offset.0 / summary.page_size);
+                    let here = Some((block, offset));
+                    summary.sweeps += u64::from(last.is_none() || here <= last);
+                    last = here;
+                }
+                RecordKind::MultifdFlush => summary.multifd_flushes += 1,
+                RecordKind::DeviceState(state) => summary.device_state = state,
+                _ => {}
+            }
+        }
+        summary.length = reader.offset().0;
+        Ok(summary)
+    }
+
+    /// The block of this name, if the list has it.
+    pub fn block(&self, idstr: &str) -> Option<&BlockSummary> {
+        self.blocks.iter().find(|block| block.idstr == idstr)
+    }
+
+    /// How many distinct pages of a block the stream has; `None` for a block that is not listed.
+    pub fn pages_of(&self, idstr: &str) -> Option<u64> {
+        self.block(idstr).map(|block| block.pages.len())
+    }
+
+    /// Whether the stream has every page of a block; `None` for a block that is not listed.
+    ///
+    /// A mapped-ram file leaves out pages of zeros, and multifd sends pages elsewhere: with either,
+    /// a block that was saved may not be whole here.
+    pub fn is_whole(&self, idstr: &str) -> Option<bool> {
+        self.block(idstr).map(|block| block.pages.len() == block.used_length / self.page_size)
+    }
+}
+
+impl BlockSummary {
+    fn new(block: &RamBlock) -> Self {
+        BlockSummary {
+            idstr: block.idstr.clone(),
+            used_length: block.used_length,
+            records: RecordCounts::default(),
+            pages: block.mapped.as_ref().map_or_else(PageSet::default, |it| it.present.clone()),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests of the crate through its public face, on streams and images built by hand.
+
+mod build;
+mod damage;
+mod device_state;
+mod malformed;
+mod properties;
+mod qcow2;
+mod records;
+mod summary;
+mod truncated;
