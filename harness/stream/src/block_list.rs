@@ -79,12 +79,12 @@ fn read_page_size<R: Read>(
     source: &mut Source<R>,
     layout: &Layout,
 ) -> Result<Option<u64>, StreamError> {
-    let Ok(bytes) = source.peek(8)?.try_into() else {
+    let Ok(next) = source.peek(8)?.try_into() else {
         return Ok(None);
     };
-    match u64::from_be_bytes(bytes) {
-        next if next < layout.page_size || next >= FIRST_NAME => Ok(None),
-        _ => source.u64("the page size of a RAM block").map(Some),
+    match (layout.page_size..FIRST_NAME).contains(&u64::from_be_bytes(next)) {
+        true => source.u64("the page size of a RAM block").map(Some),
+        false => Ok(None),
     }
 }
 

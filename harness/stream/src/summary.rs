@@ -18,7 +18,8 @@ pub struct Summary {
     /// The RAM blocks, in the order of the list.
     pub blocks: Vec<BlockSummary>,
     /// How often the page records began anew: one more than the times that a record's page lay
-    /// not behind that of the record before, in the order of list and offset. 0 without records.
+    /// not behind that of the record before, in the order of list and offset; 0 without records.
+    /// It means nothing where threads write in any order (the capability compress).
     pub sweeps: u64,
     /// How often the stream says that there are pages on other channels, which are not seen here.
     pub multifd_flushes: u64,

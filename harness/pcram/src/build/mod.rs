@@ -1,1 +1,3 @@
-//! placeholder
+//! From trees to binaries.
+
+pub mod packages;

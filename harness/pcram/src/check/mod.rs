@@ -8,12 +8,12 @@ pub mod judge;
 pub mod omission;
 pub mod ram_file;
 pub mod untouched;
+pub mod visible;
 
 mod capability_refused;
 mod option;
 mod prefilled;
 mod refusal;
-mod visible;
 
 use crate::event::{Figure, Row, Verdict};
 use crate::failure::Failure;

@@ -13,7 +13,7 @@ use crate::machine::guest::Found;
 use crate::machine::launch::Launch;
 use anyhow::{Context, Result};
 use pcram_mirror::ram_list::{Carrier, RamBlock, bytes_total_with_ignored};
-use pcram_stream::{DeviceState, Summary, qcow2};
+use pcram_stream::{BlockSummary, DeviceState, Summary, qcow2};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,13 @@ use std::path::{Path, PathBuf};
 const SEED: u64 = 0x5ee0_0004;
 /// How many sweeps over all RAM a dirtying guest finishes before the stream begins.
 const WARM_UP: u64 = 2;
-/// How many more it finishes while stock migrates, before it is stopped so that stock can end.
+/// How many more it finishes during a migration, before it is stopped so that stock can end.
 const UNDER_WAY: u64 = 6;
+/// What the patched QEMU may send in a second, in bytes: a fraction of what little it has to send,
+/// so that its stream, too, is made while the guest sweeps.
+const SLOWLY: u64 = 1 << 20;
+/// The same where there is no need to wait.
+const AT_ONCE: u64 = 1 << 30;
 /// The name of the internal snapshot.
 const SNAPSHOT: &str = "pcram";
 /// The disk that takes it, in the run's folder.
@@ -34,10 +39,19 @@ const DISK: &str = "disk.qcow2";
 pub struct Stream {
     /// What the stream carries.
     pub summary: Summary,
-    /// Sweeps over all RAM that the guest finished while the stream was made.
-    pub sweeps: u64,
+    /// What the guest did while the stream was made; `None` where it was not to run meanwhile.
+    pub load: Option<Loaded>,
     /// What the guest found of its stamps at the destination, where there was one.
     pub arrived: Option<Found>,
+}
+
+/// What a dirtying guest did during a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Sweeps over all RAM that it finished.
+    pub sweeps: u64,
+    /// Whether it had to be stopped for the migration to end.
+    pub stopped: bool,
 }
 
 pub(super) fn check(bench: &Bench, via: Via, load: Load, folder: &Path) -> Result<Finding> {
@@ -61,6 +75,9 @@ pub fn judge(block: &str, stock: &Stream, patched: &Stream) -> Finding {
         if let DeviceState::Unexamined { length } = stream.summary.device_state {
             wrong.push(format!("{side}: {length} bytes behind the RAM section were not examined"));
         }
+        if stream.load.is_some_and(|load| load.sweeps == 0) {
+            wrong.push(format!("{side}: the guest finished no sweep while the stream was made"));
+        }
         if let Some(found) = stream.arrived.filter(|found| !found.all()) {
             let Found { pages, matching, .. } = found;
             wrong.push(format!("{side}: at the destination the guest found {matching} of {pages}"));
@@ -77,9 +94,11 @@ pub fn judge(block: &str, stock: &Stream, patched: &Stream) -> Finding {
         format!("{block} pages in the stream: {here} (stock: {there}); {others} other blocks whole"),
     );
     for (side, stream) in [("stock", stock), ("patched", patched)] {
-        finding = finding
-            .with(format!("bytes in the stream, {side}"), stream.summary.length)
-            .with(format!("guest sweeps meanwhile, {side}"), stream.sweeps);
+        finding = finding.with(format!("bytes in the stream, {side}"), stream.summary.length);
+        if let Some(Loaded { sweeps, stopped }) = stream.load {
+            let end = if stopped { "then it was stopped" } else { "and went on" };
+            finding = finding.with(format!("guest sweeps meanwhile, {side}"), format!("{sweeps}, {end}"));
+        }
         for each in &stream.summary.blocks {
             let pages = each.used_length / stream.summary.page_size.max(1);
             let figure = format!("{} of {pages}, {} records", each.pages.len(), each.records.total());
@@ -99,7 +118,7 @@ fn list(summary: &Summary) -> Vec<(&str, u64)> {
 
 /// Where a stream differs from what the mirror foretells of its block list.
 fn unlike_the_mirror(side: &str, summary: &Summary, in_file: Option<&str>) -> Vec<String> {
-    let blocks: Vec<_> = summary.blocks.iter().map(|each| mirrored(&each.idstr, each.used_length, in_file)).collect();
+    let blocks: Vec<_> = summary.blocks.iter().map(|each| mirrored(each, in_file)).collect();
     let mut wrong = Vec::new();
     if let Some(block) = in_file.filter(|&block| summary.block(block).is_none()) {
         wrong.push(format!("{side}: {block} does not stand in the block list"));
@@ -118,9 +137,10 @@ fn unlike_the_mirror(side: &str, summary: &Summary, in_file: Option<&str>) -> Ve
     wrong
 }
 
-fn mirrored(idstr: &str, used_length: u64, in_file: Option<&str>) -> RamBlock {
+fn mirrored(block: &BlockSummary, in_file: Option<&str>) -> RamBlock {
+    let BlockSummary { idstr, used_length, .. } = block;
     let carrier = if in_file == Some(idstr) { Carrier::File } else { Carrier::Stream };
-    RamBlock { idstr: idstr.to_owned(), used_length, carrier }
+    RamBlock { idstr: idstr.clone(), used_length: *used_length, carrier }
 }
 
 /// One stream in the making.
@@ -159,10 +179,10 @@ impl Making<'_> {
 
     fn migrate_exec(&self, mut machine: Machine) -> Result<Stream> {
         // QEMU runs in the folder, so the path needs no quoting.
-        let sweeps = self.migrate(&mut machine, "exec:cat > stream")?;
+        let load = self.migrate(&mut machine, "exec:cat > stream")?;
         machine.quit()?;
         let summary = read(&self.folder.join("stream"))?;
-        Ok(Stream { summary, sweeps, arrived: None })
+        Ok(Stream { summary, load, arrived: None })
     }
 
     fn migrate_unix(&self, mut source: Machine, binary: &Binary) -> Result<Stream> {
@@ -172,7 +192,7 @@ impl Making<'_> {
         launch.extra.extend(["-incoming".to_owned(), format!("unix:{}", socket.display())]);
         let mut destination = Machine::start(binary, &launch, &self.folder.join("destination"))?;
         let recorder = Recorder::start(&socket, &self.folder)?;
-        let sweeps = self.migrate(&mut source, &recorder.uri())?;
+        let load = self.migrate(&mut source, &recorder.uri())?;
         source.quit()?;
         let channels = recorder.finish()?;
         let [channel] = &channels[..] else {
@@ -186,40 +206,48 @@ impl Making<'_> {
         }
         let arrived = Some(destination.guest.find()?);
         destination.kill()?;
-        Ok(Stream { summary: read(channel)?, sweeps, arrived })
+        Ok(Stream { summary: read(channel)?, load, arrived })
     }
 
     fn savevm(&self, mut machine: Machine) -> Result<Stream> {
-        let before = machine.guest.swept();
         let said = machine.qmp.human(&format!("savevm {SNAPSHOT}"))?;
         if !said.is_empty() {
             let text = format!("savevm said: {said}");
             return Err(Failure::new(Exit::DidNotBoot, text).into());
         }
-        let sweeps = machine.guest.swept() - before;
         machine.quit()?;
         let path = self.folder.join(DISK);
         let cannot = || format!("cannot read the VM state in {}", path.display());
         let mut image = qcow2::Image::open(File::open(&path)?).with_context(cannot)?;
         let state = image.vm_state(SNAPSHOT).with_context(cannot)?;
         let summary = Summary::read(state).with_context(cannot)?;
-        Ok(Stream { summary, sweeps, arrived: None })
+        // QEMU itself stops the guest while it saves.
+        Ok(Stream { summary, load: None, arrived: None })
     }
 
-    /// Migrates to `uri` and says how many sweeps the guest finished meanwhile. Stock never ends
-    /// under such a guest, so after enough sweeps the guest is stopped.
-    fn migrate(&self, machine: &mut Machine, uri: &str) -> Result<u64> {
+    /// Migrates to `uri` and says what the guest did meanwhile. A QEMU that sends
+    /// the block never ends under such a guest, so after enough sweeps the guest is stopped.
+    fn migrate(&self, machine: &mut Machine, uri: &str) -> Result<Option<Loaded>> {
+        if self.load == Load::Stopped {
+            machine.migrate(uri)?;
+            machine.migrated(|_| Ok(()))?;
+            return Ok(None);
+        }
+        if self.ram_file.is_some() {
+            machine.limit_migration(SLOWLY)?;
+        }
         let before = machine.guest.swept();
         machine.migrate(uri)?;
-        let mut stopped = self.load == Load::Stopped;
-        machine.migrated(|machine, _| {
+        let mut stopped = false;
+        machine.migrated(|machine| {
             if !stopped && machine.guest.swept() - before >= UNDER_WAY {
                 machine.stop()?;
+                machine.limit_migration(AT_ONCE)?;
                 stopped = true;
             }
             Ok(())
         })?;
-        Ok(machine.guest.swept() - before)
+        Ok(Some(Loaded { sweeps: machine.guest.swept() - before, stopped }))
     }
 
     fn launch(&self) -> Launch {

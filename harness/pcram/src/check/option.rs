@@ -18,8 +18,8 @@ pub(super) fn check(bench: &Bench, option: &str, folder: &Path) -> Result<Findin
     let args = [bench.launch().board_args(), bench.ram_file_args(&path)].concat();
     let ended = bench.stock.run_to_end(&args, folder)?;
     let said = ended.stderr.trim().to_owned();
-    if ended.status.code() != Some(1) || !said.ends_with(": invalid option") {
-        wrong.push(format!("stock did not refuse {option}: it ended with {}: {said}", ended.status));
+    if ended.code() != Some(1) || !said.ends_with(": invalid option") {
+        wrong.push(format!("stock did not refuse {option}: it {}, saying: {said}", ended.how()));
     }
 
     let help = offered.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");

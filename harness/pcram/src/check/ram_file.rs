@@ -1,8 +1,9 @@
 //! The files that checks give to a QEMU as RAM, and what stands in them.
 
 use super::catalogue::FileKind;
+use crate::machine::deadline::Deadline;
 use anyhow::{Context, Result};
-use pcram_mirror::address::{RamLayout, TARGET_PAGE_SIZE};
+use pcram_mirror::address::{GuestPhysical, RamLayout, TARGET_PAGE_SIZE};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io::Write;
@@ -12,6 +13,11 @@ use std::time::Duration;
 
 /// The file's name in a row's folder. Its comma shows that PATH may contain one.
 pub const NAME: &str = "ram,file";
+
+/// How long a dirtying guest may take to come to a page.
+const STAMPED: Duration = Duration::from_secs(20);
+/// How many generations a guest may be ahead of the one that is waited for.
+const SOON: u64 = 4;
 
 /// Creates a sparse file of `size` bytes, last read an hour before it was last written, so that
 /// on a file system with `relatime` the next reader moves its time of last access.
@@ -96,6 +102,30 @@ pub fn census(path: &Path, layout: &RamLayout, seed: u64, generations: &[u64]) -
         }
     }
     Ok(census)
+}
+
+/// Waits until another process sees in the file that the guest has stamped `page` with
+/// `generation` or one that soon follows.
+pub fn await_stamp(
+    path: &Path,
+    layout: &RamLayout,
+    page: GuestPhysical,
+    seed: u64,
+    generation: u64,
+) -> Result<()> {
+    let what = format!("page {page} to show generation {generation} in the RAM file");
+    let deadline = Deadline::after(STAMPED, what);
+    let offset = layout.offset_of(page).context("the page is not in RAM")?;
+    let file = File::open(path)?;
+    let mut bytes = vec![0; TARGET_PAGE_SIZE as usize];
+    loop {
+        file.read_exact_at(&mut bytes, offset.0)?;
+        let stamped = |newer| pcram_guests::stamp::matches(&bytes, page.0, seed, generation + newer);
+        if (0..SOON).any(stamped) {
+            return Ok(());
+        }
+        deadline.left()?;
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What the guest writes, another process reads from the file: this one.
 
 use super::catalogue::Moment;
-use super::ram_file::{Census, census};
+use super::ram_file::{self, Census, census};
 use super::{Bench, Finding};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pcram_mirror::address::TARGET_PAGE_SIZE;
 use std::path::Path;
 
@@ -30,6 +30,9 @@ pub(super) fn check(bench: &Bench, when: Moment, folder: &Path) -> Result<Findin
 
     machine.guest.dirty()?;
     machine.guest.sweeps(WARM_UP)?;
+    let begun = machine.guest.generation() + 1;
+    let middle = layout.pages().nth(pages as usize / 3).context("the board has no RAM")?;
+    ram_file::await_stamp(&path, &layout, middle, SEED, begun)?;
     let mut still = true;
     if when == Moment::Stopped { machine.stop()? } else { machine.kill()? }
     let reported = machine.guest.generation();
@@ -42,7 +45,8 @@ pub(super) fn check(bench: &Bench, when: Moment, folder: &Path) -> Result<Findin
     Ok(judge_interrupted(pages, reported, &seen, still))
 }
 
-fn judge_running(pages: u64, generation: u64, seen: &Census) -> Finding {
+/// Judges what was read from the file of a guest that had stamped all its RAM once.
+pub fn judge_running(pages: u64, generation: u64, seen: &Census) -> Finding {
     let found = seen.of_generation[0];
     let mut wrong = Vec::new();
     if (seen.pages, found) != (pages, pages) {

@@ -2,7 +2,6 @@
 //!
 //! What a binary offers is read from its own help, never from its version number.
 
-use super::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::process::Group;
 use anyhow::{Context, Result};
@@ -12,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// How long a QEMU that has nothing to run may take to end.
-const END: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(10);
 
 /// A system emulator.
 #[derive(Clone, Debug)]
@@ -23,15 +22,30 @@ pub struct Binary {
     pub help: String,
 }
 
-/// What a QEMU that ended by itself left.
+/// What a QEMU that was to end by itself left.
 #[derive(Debug)]
 pub struct Ended {
-    /// How it ended.
-    pub status: ExitStatus,
+    /// How it ended; `None` where it did not within its limit and was killed.
+    pub status: Option<ExitStatus>,
     /// What it printed to its standard output.
     pub stdout: String,
     /// What it printed to its standard error.
     pub stderr: String,
+}
+
+impl Ended {
+    /// Its exit code; `None` where a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status?.code()
+    }
+
+    /// How it ended, in words that fit after "it".
+    pub fn how(&self) -> String {
+        match self.status {
+            Some(status) => format!("ended with {status}"),
+            None => format!("ran on for {} s and was killed", END.as_secs()),
+        }
+    }
 }
 
 impl Binary {
@@ -39,8 +53,8 @@ impl Binary {
     pub fn probe(path: &Path) -> Result<Binary> {
         let path = path.to_owned();
         let ended = run_to_end(Command::new(&path).arg("-help"))?;
-        if !ended.status.success() {
-            let text = format!("{} -help ended with {}", path.display(), ended.status);
+        if !ended.status.is_some_and(|status| status.success()) {
+            let text = format!("{} -help {}", path.display(), ended.how());
             return Err(Failure::new(Exit::DidNotBoot, text).into());
         }
         Ok(Binary { path, help: ended.stdout })
@@ -53,7 +67,7 @@ impl Binary {
         })
     }
 
-    /// Runs the binary until it ends by itself; an error where it does not within its limit.
+    /// Runs the binary until it ends by itself, or its limit is reached.
     pub fn run_to_end(&self, args: &[String], folder: &Path) -> Result<Ended> {
         let mut command = Command::new(&self.path);
         command.args(args).current_dir(folder);
@@ -71,8 +85,9 @@ fn run_to_end(command: &mut Command) -> Result<Ended> {
     let stdout = group.child().stdout.take().context("no standard output")?;
     let stderr = group.child().stderr.take().context("no standard error")?;
     let (stdout, stderr) = (read_aside(stdout), read_aside(stderr));
-    let deadline = Deadline::after(END, format!("{program} to end by itself"));
-    let status = group.wait_timeout(END)?.ok_or_else(|| deadline.expired())?;
+    let status = group.wait_timeout(END)?;
+    // The pipes end with the last of the group.
+    group.kill()?;
     let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
         let bytes = thread.join().unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -18,7 +18,7 @@ use launch::Launch;
 use qmp::Qmp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -122,22 +122,32 @@ impl Machine {
         self.qmp.execute("migrate", json!({ "uri": uri })).map(drop)
     }
 
-    /// Waits until the migration has ended; `meanwhile` is called each time its state was asked
-    /// for, with the answer of `query-migrate`.
+    /// Limits what a migration sends in a second, in bytes.
+    pub fn limit_migration(&mut self, bytes: u64) -> Result<()> {
+        if self.qmp.knows("migrate-set-parameters") {
+            self.qmp.execute("migrate-set-parameters", json!({ "max-bandwidth": bytes }))?;
+        } else {
+            self.qmp.execute("migrate_set_speed", json!({ "value": bytes }))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the migration has completed; `meanwhile` is called each time its state was
+    /// asked for.
     pub fn migrated(
         &mut self,
-        mut meanwhile: impl FnMut(&mut Machine, &Value) -> Result<()>,
-    ) -> Result<Value> {
+        mut meanwhile: impl FnMut(&mut Machine) -> Result<()>,
+    ) -> Result<()> {
         let deadline = Deadline::after(MIGRATE, "the migration to complete");
         loop {
             let state = self.qmp.execute("query-migrate", json!({}))?;
             match state["status"].as_str() {
-                Some("completed") => return Ok(state),
+                Some("completed") => return Ok(()),
                 Some("failed" | "cancelled") => {
                     let text = format!("the migration ended as {state}; QEMU said: {}", self.said());
                     return Err(Failure::new(Exit::DidNotBoot, text).into());
                 }
-                _ => meanwhile(self, &state)?,
+                _ => meanwhile(self)?,
             }
             std::thread::sleep(deadline.left()?.min(ASK_AGAIN));
         }

@@ -116,12 +116,12 @@ impl Stream {
 
     /// The header of a page record that names its block.
     pub fn page(self, block: &str, page: u64, flags: u64) -> Self {
-        self.u64(page * PAGE | flags).name(block)
+        self.u64((page * PAGE) | flags).name(block)
     }
 
     /// The header of a page record of the same block as the one before.
     pub fn continued(self, page: u64, flags: u64) -> Self {
-        self.u64(page * PAGE | flags | FLAG_CONTINUE)
+        self.u64((page * PAGE) | flags | FLAG_CONTINUE)
     }
 
     /// The bytes of a full page.

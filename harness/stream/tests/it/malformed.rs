@@ -173,7 +173,7 @@ fn lists_out_of_place() {
         let expected = format!("the RAM block list | {word:#018x}");
         assert_eq!(error_in_last(8, first(word)), expected);
     }
-    let second = listed().u64(PAGE | FLAG_MEM_SIZE);
+    let second = listed().total(PAGE);
     assert!(error_in_last(8, second).starts_with("a page record or the end"));
 }
 

@@ -74,7 +74,7 @@ fn a_stream_of_1_0() {
 #[test]
 fn a_mapped_ram_file() {
     let stream = Stream::v10_0_with(&["mapped-ram", "x-ignore-shared"]).start_ram();
-    let stream = stream.u64(PAGE | FLAG_MEM_SIZE).name("pc.ram").u64(PAGE).u64(0);
+    let stream = stream.total(PAGE).name("pc.ram").u64(PAGE).u64(0);
     let here = stream.bytes.len() as u64 + 28;
     let stream = stream.u32(1).u64(PAGE).u64(here + 9).u64(here + 40).raw(&[0; 40]);
     let ram = stream.full(1).close().end_ram().close();

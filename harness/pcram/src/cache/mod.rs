@@ -1,0 +1,344 @@
+//! The one folder that everything lasting is kept in: sources, work trees, builds, runs.
+//!
+//! ```text
+//! layout             the version of this layout
+//! objects.git/       every source tree and patched tree, as git objects
+//! sources/           one TOML record for each source that was fetched
+//! trees/KEY/         a work tree (src) and its build folder (build)
+//! builds/KEY/        finished binaries, and what they were made of
+//! python/KEY/        private Python environments
+//! runs/ID/           what a run of this tool leaves behind
+//! locks/             one file for each thing that two runs must not touch at once
+//! ```
+//!
+//! Nothing is ever seen half-written: it is made under a temporary name beside its place, and
+//! renamed. What a run that was killed left behind is removed by the next one that is alone.
+
+mod entry;
+mod lock;
+pub(crate) mod store;
+
+pub use entry::{Entry, Kind, Pruned, Which};
+pub use lock::Lock;
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::event::Step;
+use crate::failure::Failure;
+
+/// The version of the layout above. Raised when an older tool could not use the folder any more.
+const LAYOUT: &str = "1";
+
+/// What every temporary name begins with.
+const TEMPORARY: &str = ".tmp-";
+
+/// The cache, open for use. While one lives, no other run removes sources or temporary files.
+pub struct Cache {
+    root: PathBuf,
+    in_use: Lock,
+}
+
+/// The folder of one run of the tool, which no other run prunes while this value lives.
+pub struct Run {
+    /// The run's id, also the folder's name: seconds since 1970, and the process id.
+    pub id: String,
+    /// The folder.
+    pub dir: PathBuf,
+    _lock: Lock,
+}
+
+impl Cache {
+    /// Opens the cache in `dir`, else in `$PCRAM_CACHE`, `$XDG_CACHE_HOME/pcram` or
+    /// `~/.cache/pcram`, and makes it where there is none.
+    ///
+    /// # Errors
+    /// A [`Failure`] where it cannot be written to, is of another layout, or is no cache.
+    pub fn open(dir: Option<&Path>) -> Result<Cache> {
+        let root = root(dir)?;
+        let unwritable = |error: io::Error| {
+            Failure::missing(format!(
+                "the cache {} cannot be written to: {error}; name another folder in \
+                 $PCRAM_CACHE",
+                root.display()
+            ))
+        };
+        fs::create_dir_all(&root).map_err(unwritable)?;
+        if !has_layout(&root)? {
+            write_atomically(&root.join("layout"), LAYOUT).map_err(unwritable)?;
+        }
+        for name in ["locks"].into_iter().chain(Kind::ALL.map(Kind::folder)) {
+            fs::create_dir_all(root.join(name)).map_err(unwritable)?;
+        }
+        let in_use = Lock::open(&root.join("locks/in-use"))?;
+        if in_use.try_exclusive()? {
+            remove_leftovers(&root).map_err(unwritable)?;
+        }
+        in_use.shared()?;
+        Ok(Cache { root, in_use })
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the things of one kind are kept.
+    pub fn folder(&self, kind: Kind) -> PathBuf {
+        self.root.join(kind.folder())
+    }
+
+    /// A temporary folder inside `parent`, which is in the cache; removed when dropped, or by a
+    /// later run where this one is killed.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn scratch(&self, parent: &Path) -> Result<TempDir> {
+        tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempdir_in(parent)
+            .with_context(|| format!("making a temporary folder in {}", parent.display()))
+    }
+
+    /// Waits until no other run holds `name`, and holds it.
+    ///
+    /// # Errors
+    /// A [`Failure`] where another run holds it for longer than an hour.
+    pub fn lock(&self, name: &str, step: &Step) -> Result<Lock> {
+        let lock = Lock::open(&self.root.join("locks").join(name))?;
+        lock.wait(name, step)
+    }
+
+    /// A lock that keeps others from pruning `name`, while it can be held by any number of runs.
+    ///
+    /// # Errors
+    /// Where the lock file cannot be used.
+    pub fn share(&self, name: &str) -> Result<Lock> {
+        let lock = Lock::open(&self.root.join("locks").join(name))?;
+        lock.shared()?;
+        Ok(lock)
+    }
+
+    /// The lock that keeps the whole cache from being cleaned, to be lent to children that write
+    /// into temporary folders.
+    pub(crate) fn in_use(&self) -> &Lock {
+        &self.in_use
+    }
+
+    /// Makes the folder of a new run.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn new_run(&self) -> Result<Run> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let id = format!("{}-{}", now.as_secs(), std::process::id());
+        let lock = self.share(&Kind::Run.lock(&id))?;
+        let dir = self.folder(Kind::Run).join(&id);
+        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        Ok(Run { id, dir, _lock: lock })
+    }
+}
+
+/// Writes `text` to `path`, so that nobody ever sees half of it.
+pub(crate) fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Marks `path` as used now, for pruning by age.
+pub(crate) fn touch(path: &Path) -> io::Result<()> {
+    fs::File::open(path)?.set_modified(SystemTime::now())
+}
+
+fn root(dir: Option<&Path>) -> Result<PathBuf> {
+    let from = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let root = match dir {
+        Some(dir) => dir.to_owned(),
+        None => from("PCRAM_CACHE")
+            .or_else(|| from("XDG_CACHE_HOME").map(|dir| dir.join("pcram")))
+            .or_else(|| from("HOME").map(|dir| dir.join(".cache/pcram")))
+            .ok_or_else(|| {
+                Failure::missing(
+                    "there is no place for the cache: neither $PCRAM_CACHE nor \
+                     $XDG_CACHE_HOME nor $HOME is set; set the first",
+                )
+            })?,
+    };
+    std::path::absolute(&root).with_context(|| format!("finding the cache {}", root.display()))
+}
+
+/// Whether the folder is a cache of our layout already; it may become one where it is empty.
+fn has_layout(root: &Path) -> Result<bool> {
+    let unreadable = |error: io::Error| {
+        Failure::missing(format!(
+            "the cache {} cannot be read: {error}; name another folder in $PCRAM_CACHE",
+            root.display()
+        ))
+    };
+    let found = match fs::read_to_string(root.join("layout")) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            for entry in fs::read_dir(root).map_err(unreadable)? {
+                let name = entry.map_err(unreadable)?.file_name();
+                if !name.to_string_lossy().starts_with(TEMPORARY) {
+                    return Err(Failure::usage(format!(
+                        "{} is no cache of this tool: it has no file `layout`, and is not \
+                         empty ({name:?} is in it); name an empty or a new folder",
+                        root.display()
+                    ))
+                    .into());
+                }
+            }
+            return Ok(false);
+        }
+        Err(error) => return Err(unreadable(error).into()),
+    };
+    if found.trim() != LAYOUT {
+        return Err(Failure::missing(format!(
+            "the cache {} has layout version {:?}, and this tool wants {LAYOUT}: remove the \
+             folder, or name another one in $PCRAM_CACHE",
+            root.display(),
+            found.trim()
+        ))
+        .into());
+    }
+    Ok(true)
+}
+
+/// Removes what runs that were killed left under temporary names. To be called alone.
+fn remove_leftovers(root: &Path) -> io::Result<()> {
+    let folders = Kind::ALL.map(|kind| root.join(kind.folder()));
+    for folder in [root.to_owned()].iter().chain(&folders) {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                remove(&entry.path())?;
+            }
+        }
+    }
+    // git's own, of packs that were being written.
+    if let Ok(packs) = fs::read_dir(root.join("objects.git/objects/pack")) {
+        for pack in packs {
+            let pack = pack?;
+            if pack.file_name().to_string_lossy().starts_with("tmp_") {
+                remove(&pack.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file, or a folder with all that is in it.
+fn remove(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::event::{Event, Events, Outcome, Report};
+    use crate::failure::Exit;
+    use std::sync::mpsc::Sender;
+
+    /// A new cache in a folder of its own.
+    pub(crate) fn cache() -> (TempDir, Cache) {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path())).unwrap();
+        (dir, cache)
+    }
+
+    /// Runs `work` in a step that nobody hears of.
+    pub(crate) fn a_step<T>(work: impl FnOnce(&Step) -> Result<T>) -> Result<T> {
+        Events::default().step("test", "", "", |step| Ok((work(step)?, Outcome::default())))
+    }
+
+    struct Notes(Sender<String>);
+
+    impl Report for Notes {
+        fn take(&mut self, event: &Event) {
+            if let Event::Note { text, .. } = event {
+                // A test that listens no more has what it wanted.
+                let _ = self.0.send(text.clone());
+            }
+        }
+    }
+
+    /// A stream whose notes are sent to `to`.
+    pub(crate) fn notes(to: Sender<String>) -> Events {
+        Events::new(vec![Box::new(Notes(to))])
+    }
+
+    fn refusal(dir: &Path) -> (Exit, String) {
+        let error = Cache::open(Some(dir)).map(|_| ()).unwrap_err();
+        (Exit::of(&error), format!("{error:#}"))
+    }
+
+    #[test]
+    fn another_layout_is_refused_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("layout"), "99").unwrap();
+        let (exit, text) = refusal(dir.path());
+        assert_eq!(exit, Exit::PrerequisiteMissing);
+        assert!(text.contains("\"99\"") && text.contains("remove the folder"), "{text}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_of_somebody_elses_is_refused_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("letter.txt"), "dear").unwrap();
+        let (exit, text) = refusal(dir.path());
+        assert_eq!(exit, Exit::BadUsage);
+        assert!(text.contains("letter.txt"), "{text}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let (exit, text) = refusal(&file.join("cache"));
+        assert_eq!(exit, Exit::PrerequisiteMissing);
+        assert!(text.contains("cannot be written to"), "{text}");
+    }
+
+    #[test]
+    fn leftovers_are_removed_by_the_next_run_that_is_alone() {
+        let (dir, cache) = cache();
+        cache.store().unwrap();
+        let left = [
+            dir.path().join(".tmp-a"),
+            cache.folder(Kind::Build).join(".tmp-b"),
+            cache.store_dir().join("objects/pack/tmp_pack_c"),
+        ];
+        left.iter().for_each(|path| fs::create_dir_all(path.join("in")).unwrap());
+        let kept = cache.folder(Kind::Build).join("kept");
+        fs::create_dir(&kept).unwrap();
+
+        let second = Cache::open(Some(dir.path())).unwrap();
+        assert!(left.iter().all(|path| path.exists()), "another run is still at work");
+        drop((cache, second));
+        Cache::open(Some(dir.path())).unwrap();
+        assert!(left.iter().all(|path| !path.exists()), "all are dead");
+        assert!(kept.exists());
+    }
+
+    #[test]
+    fn each_run_has_a_folder_that_is_not_pruned_under_it() {
+        let (_dir, cache) = cache();
+        let run = cache.new_run().unwrap();
+        assert!(run.dir.is_dir() && run.dir.ends_with(&run.id));
+        assert_eq!(cache.prune(Which::default()).unwrap().in_use.len(), 1);
+        assert!(run.dir.is_dir());
+    }
+}

@@ -1,0 +1,126 @@
+//! Why a patch does not apply: the hunk, what it expects, and what stands there instead.
+
+use std::path::Path;
+
+use anyhow::Result;
+use git2::{Diff, Oid, Repository};
+
+use super::Patch;
+use crate::failure::{Exit, Failure};
+
+/// How many differing lines are shown.
+const SHOWN: usize = 6;
+
+/// A hunk of a patch, as far as it speaks of the file before it.
+struct Hunk {
+    header: String,
+    /// The line that it says it begins at, from 1.
+    start: usize,
+    /// The lines that it expects, without their line feeds.
+    expected: Vec<String>,
+}
+
+/// The failure to end in where `git apply` refused `patch` on the tree `before`, and said `said`.
+///
+/// # Errors
+/// Where the tree cannot be read.
+pub(super) fn failure(
+    store: &Repository,
+    before: &str,
+    patch: &Patch,
+    said: &str,
+) -> Result<Failure> {
+    let complaints: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    let place = complaints.iter().find_map(|line| {
+        let (file, line) = line.strip_prefix("patch failed: ")?.rsplit_once(':')?;
+        Some((file, line.parse::<usize>().ok()?))
+    });
+    let tree = store.find_tree(Oid::from_str(before)?)?;
+    let shown = place.and_then(|(file, line)| {
+        let entry = tree.get_path(Path::new(file)).ok()?;
+        let blob = store.find_blob(entry.id()).ok()?;
+        let text = String::from_utf8_lossy(blob.content()).into_owned();
+        explain(patch, file, line, &text)
+    });
+    // What is no matter of a hunk, such as a file that is not there, git says well itself.
+    let shown = shown.unwrap_or_else(|| {
+        let lines = complaints.iter().filter(|line| !line.starts_with("while searching for"));
+        lines.map(|line| format!("\n  {line}")).collect()
+    });
+    Ok(Failure::new(
+        Exit::DidNotApply,
+        format!(
+            "{} (\"{}\") does not apply:{shown}\nNothing was changed. Name another source \
+             (--source, --tree, --git-url), or a series that was made for this one (--series DIR).",
+            patch.file, patch.subject
+        ),
+    ))
+}
+
+/// The hunk of `patch` for `file` that is to begin at `line`, and how the file's text differs.
+fn explain(patch: &Patch, file: &str, line: usize, text: &str) -> Option<String> {
+    let hunks = hunks(patch, file);
+    let number = hunks.iter().position(|hunk| hunk.start == line)?;
+    let hunk = &hunks[number];
+    let lines: Vec<&str> = text.lines().collect();
+    let at = nearest(&lines, hunk);
+    let differing: Vec<_> = hunk
+        .expected
+        .iter()
+        .enumerate()
+        .map(|(offset, expected)| (at + offset, expected.as_str(), lines.get(at + offset).copied()))
+        .filter(|(_, expected, found)| *found != Some(expected))
+        .collect();
+    let mut shown = format!("\n  {file}, hunk {}: {}", number + 1, hunk.header);
+    for (at, expected, found) in differing.iter().take(SHOWN) {
+        let line = at + 1;
+        let found = found.unwrap_or("(the end of the file)");
+        shown += &format!("\n  line {line}: expected: {expected}");
+        shown += &format!("\n  line {line}: found:    {found}");
+    }
+    if differing.len() > SHOWN {
+        shown += &format!("\n  and {} more lines that differ", differing.len() - SHOWN);
+    }
+    Some(shown)
+}
+
+/// Where in the file most of the hunk's lines stand; of places that are as good, the one nearest
+/// to where it says.
+fn nearest(lines: &[&str], hunk: &Hunk) -> usize {
+    let said = hunk.start.saturating_sub(1);
+    let equal = |at: usize| {
+        let pairs = lines[at..].iter().zip(&hunk.expected);
+        pairs.filter(|(found, expected)| **found == expected.as_str()).count()
+    };
+    let places = 0..lines.len();
+    places.max_by_key(|&at| (equal(at), std::cmp::Reverse(at.abs_diff(said)))).unwrap_or_default()
+}
+
+/// The hunks of `patch` for `file`.
+fn hunks(patch: &Patch, file: &str) -> Vec<Hunk> {
+    let Ok(diff) = Diff::from_buffer(&patch.text) else { return Vec::new() };
+    let mut hunks: Vec<Hunk> = Vec::new();
+    // An error ends the walk early, with what was found so far.
+    let _ = diff.foreach(
+        &mut |_, _| true,
+        None,
+        None,
+        Some(&mut |delta, hunk, line| {
+            let Some(hunk) = hunk else { return true };
+            if delta.old_file().path() != Some(Path::new(file)) {
+                return true;
+            }
+            let header = String::from_utf8_lossy(hunk.header()).trim_end().to_owned();
+            let start = hunk.old_start() as usize;
+            if hunks.last().is_none_or(|last| last.start != start) {
+                hunks.push(Hunk { header, start, expected: Vec::new() });
+            }
+            if let (' ' | '-', Some(last)) = (line.origin(), hunks.last_mut()) {
+                let text = String::from_utf8_lossy(line.content());
+                last.expected.push(text.trim_end_matches('\n').to_owned());
+            }
+            true
+        }),
+    );
+    hunks
+}

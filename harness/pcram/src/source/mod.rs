@@ -1,0 +1,238 @@
+//! A source: a QEMU tree in the cache's store, from a package, a git, or a folder of the user's.
+
+mod fill;
+mod git;
+pub(crate) mod import;
+mod package;
+mod record;
+mod releases;
+mod tree;
+
+pub use record::{Filled, Origin, Source, cached};
+pub use releases::{GitName, Package, Release, Releases};
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use git2::Oid;
+
+use crate::build::packages::Use;
+use crate::cache::Cache;
+use crate::event::{Events, Outcome, Step};
+use crate::failure::Failure;
+
+/// Where the user wants a source from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// The first that answers: the tree or revision that was named, what the cache has, the
+    /// distribution's package, the git
+    #[default]
+    Auto,
+    /// The distribution's source package
+    Package,
+    /// A git, here or elsewhere
+    Git,
+    /// A source tree of the user's
+    Tree,
+}
+
+impl Choice {
+    /// The choice as it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Auto => "auto",
+            Choice::Package => "package",
+            Choice::Git => "git",
+            Choice::Tree => "tree",
+        }
+    }
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The release.
+    pub release: Release,
+    /// Where from.
+    pub choice: Choice,
+    /// A git's path or URL.
+    pub git_url: Option<String>,
+    /// The revision in that git; else the release's tag.
+    pub git_rev: Option<String>,
+    /// A source tree.
+    pub tree_dir: Option<PathBuf>,
+    /// Reach for no network.
+    pub offline: bool,
+    /// Ask the source again, even where the cache has an answer.
+    pub refresh: bool,
+    /// The command line that repeats this step alone.
+    pub repeat: String,
+}
+
+impl Request {
+    /// What `auto` comes to where the user named a tree or a revision, which only one source has.
+    fn choice(&self) -> Choice {
+        match self.choice {
+            Choice::Auto if self.tree_dir.is_some() => Choice::Tree,
+            Choice::Auto if self.git_rev.is_some() => Choice::Git,
+            choice => choice,
+        }
+    }
+
+    /// What [`fetch`] will use of the system, as far as it can be told before.
+    pub fn uses(&self, cache: &Cache) -> Vec<Use> {
+        let known = !self.refresh && !cached(cache, &self.release.name).is_empty();
+        let mut uses = vec![Use::Trees];
+        let package = matches!(self.choice(), Choice::Auto | Choice::Package);
+        if package && !known && !self.offline && package::has_apt() {
+            uses.push(Use::SourcePackage);
+        }
+        uses
+    }
+}
+
+/// Fetches a source into the cache.
+///
+/// # Errors
+/// A [`Failure`] that names each source that was asked, and why it did not answer.
+pub fn fetch(cache: &Cache, events: &Events, request: &Request) -> Result<Source> {
+    let name = &request.release.name;
+    events.step("fetch", format!("the source of QEMU {name}"), &request.repeat, |step| {
+        let _lock = cache.lock(&format!("fetch-{name}"), step)?;
+        let fetch = Fetch { cache, step, request };
+        let source = match request.choice() {
+            Choice::Auto => fetch.auto()?,
+            Choice::Package => fetch.package()?,
+            Choice::Git => fetch.git()?,
+            Choice::Tree => fetch.tree()?,
+        };
+        let outcome = Outcome::new(source.description()).with("source tree", &source.tree);
+        Ok((source, outcome))
+    })
+}
+
+/// One fetch under way.
+struct Fetch<'a> {
+    cache: &'a Cache,
+    step: &'a Step,
+    request: &'a Request,
+}
+
+impl Fetch<'_> {
+    fn auto(&self) -> Result<Source> {
+        let Request { release, git_url, refresh, .. } = self.request;
+        let asked_for = |source: &Source| match (&source.origin, git_url) {
+            (Origin::Git { url, .. }, Some(asked)) => *url == git::shown(asked),
+            _ => true,
+        };
+        let known = cached(self.cache, &release.name).into_iter().find(asked_for);
+        if !refresh && let Some(source) = known {
+            return Ok(self.known(source));
+        }
+        let mut silent = Vec::new();
+        match self.package() {
+            Ok(source) => return Ok(source),
+            Err(error) => silent.push(format!("the source package does not answer: {error:#}")),
+        }
+        if git_url.is_some() {
+            match self.git() {
+                Ok(source) => {
+                    self.step.note(format!("took the git, since {}", silent.join("; ")));
+                    return Ok(source);
+                }
+                Err(error) => silent.push(format!("the git does not answer: {error:#}")),
+            }
+        }
+        Err(Failure::missing(format!(
+            "no source of QEMU {} answers: {}. Name a git by --git-url URL, or a source tree by \
+             --tree DIR",
+            release.name,
+            silent.join("; ")
+        ))
+        .into())
+    }
+
+    fn package(&self) -> Result<Source> {
+        let Request { release, offline, refresh, .. } = self.request;
+        if !refresh && let Some(source) = record::package(self.cache, &release.name) {
+            return Ok(self.known(source));
+        }
+        if *offline {
+            return Err(self.not_here("its source package").into());
+        }
+        let (tree, origin) = package::fetch(self.cache, self.step, &release.package)?;
+        self.keep(tree, origin)
+    }
+
+    fn git(&self) -> Result<Source> {
+        let Request { release, git_url, git_rev, offline, refresh, .. } = self.request;
+        let url = git_url.as_ref().ok_or_else(|| {
+            Failure::usage("a git is wanted, and none is named: add --git-url URL")
+        })?;
+        let rev = git_rev.clone().unwrap_or_else(|| release.default_revision());
+        // What lies here is read anew each time, as quickly as it is looked up.
+        if git::local(url).is_none() {
+            let known = record::git(self.cache, &release.name, &git::shown(url), &rev);
+            if !refresh && let Some(source) = known {
+                return Ok(self.known(source));
+            }
+            if *offline {
+                return Err(self.not_here(&format!("{rev} of {}", git::shown(url))).into());
+            }
+        }
+        let (tree, origin) = git::fetch(self.cache, self.step, url, &rev)?;
+        self.keep(tree, origin)
+    }
+
+    fn tree(&self) -> Result<Source> {
+        let dir = self.request.tree_dir.as_ref().ok_or_else(|| {
+            Failure::usage("a source tree is wanted, and none is named: add --tree DIR")
+        })?;
+        let path = std::path::absolute(dir)?;
+        let tree = tree::fetch(self.cache, self.step, &path)?;
+        self.keep(tree, Origin::Tree { path })
+    }
+
+    fn known(&self, source: Source) -> Source {
+        self.step.note("the cache has it; --refresh asks the source again");
+        source
+    }
+
+    fn not_here(&self, what: &str) -> Failure {
+        Failure::missing(format!(
+            "the cache does not have {what}, and --offline keeps from fetching it: fetch it once \
+             without --offline"
+        ))
+    }
+
+    /// Completes a tree, and records it.
+    fn keep(&self, tree: Oid, origin: Origin) -> Result<Source> {
+        let release = self.request.release.name.clone();
+        let tree = tree.to_string();
+        let mut source = Source { release, tree, origin, filled: Vec::new() };
+        let store = self.cache.store()?;
+        let looks_like_qemu = |name| {
+            let root = store.find_tree(source.tree_id()?)?;
+            anyhow::Ok(root.get_name(name).is_some())
+        };
+        if !looks_like_qemu("configure")? || !looks_like_qemu("VERSION")? {
+            return Err(Failure::usage(format!(
+                "{} is no QEMU source: there is no `configure` or no `VERSION` in it",
+                source.description()
+            ))
+            .into());
+        }
+        let lacking = fill::lacking(&store, source.tree_id()?);
+        if !lacking.is_empty() {
+            let package = self.package().with_context(|| {
+                format!("looking for {}, which {} lacks", lacking.join(", "), source.description())
+            })?;
+            fill::fill(self.cache, &mut source, &package)?;
+        }
+        source.save(self.cache)?;
+        Ok(source)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The table of releases that a series is carried for: `patches/releases.toml`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// The table, in the file's order.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Releases {
+    release: Vec<Release>,
+}
+
+/// One release line of QEMU's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// The release's name, e.g. `10.0`.
+    pub name: String,
+    /// The folder of its series, beside the table.
+    pub series: String,
+    /// The source package that the series was made on.
+    pub package: Package,
+    /// What the upstream git calls it.
+    pub git: Option<GitName>,
+}
+
+/// A source package of a distribution.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Package {
+    /// The source package's name.
+    pub name: String,
+    /// The distribution's suite that has it.
+    pub suite: String,
+    /// The version line: the newest version that is this, or begins with this and a dot.
+    pub line: String,
+    /// The version that the series was made on.
+    pub version: String,
+    /// The SHA-256 of that version's .dsc file, in hex.
+    pub dsc_sha256: String,
+    /// The git tree that that version unpacks to, in hex.
+    pub base: String,
+}
+
+/// What the upstream git calls a release.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitName {
+    /// The tag.
+    pub tag: String,
+}
+
+impl Releases {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// A [`Failure`] that names what is wrong with it.
+    pub fn read(path: &Path) -> Result<Releases> {
+        let context = || format!("reading {}", path.display());
+        let text = fs::read_to_string(path).with_context(context)?;
+        Releases::parse(&text).with_context(context)
+    }
+
+    fn parse(text: &str) -> Result<Releases> {
+        let releases: Releases =
+            toml::from_str(text).map_err(|error| Failure::usage(error.to_string()))?;
+        if releases.release.is_empty() {
+            return Err(Failure::usage("it has no release").into());
+        }
+        for (at, release) in releases.release.iter().enumerate() {
+            release.check().with_context(|| format!("in release {:?}", release.name))?;
+            if releases.release[..at].iter().any(|other| other.name == release.name) {
+                return Err(
+                    Failure::usage(format!("release {:?} is there twice", release.name)).into()
+                );
+            }
+        }
+        Ok(releases)
+    }
+
+    /// Every release, in the table's order.
+    pub fn all(&self) -> &[Release] {
+        &self.release
+    }
+
+    /// The first release, which is the default.
+    pub fn first(&self) -> &Release {
+        &self.release[0]
+    }
+
+    /// The release called `name`.
+    ///
+    /// # Errors
+    /// A [`Failure`] that lists the releases there are.
+    pub fn find(&self, name: &str) -> Result<&Release> {
+        self.release.iter().find(|release| release.name == name).ok_or_else(|| {
+            let names: Vec<_> = self.release.iter().map(|release| release.name.as_str()).collect();
+            let names = names.join(", ");
+            Failure::usage(format!("there is no release {name:?}; there is {names}")).into()
+        })
+    }
+}
+
+impl Release {
+    /// The revision that a git is asked for where the user names none.
+    pub fn default_revision(&self) -> String {
+        self.git.as_ref().map_or_else(|| format!("v{}.0", self.name), |git| git.tag.clone())
+    }
+
+    /// Names become parts of paths and of command lines, and hashes are compared: each must look
+    /// like what it is.
+    fn check(&self) -> Result<()> {
+        let package = &self.package;
+        for (field, value, shape) in [
+            ("name", &self.name, r"^[0-9A-Za-z][0-9A-Za-z._-]*$"),
+            ("series", &self.series, r"^[0-9A-Za-z][0-9A-Za-z._-]*$"),
+            ("package.name", &package.name, r"^[a-z0-9][a-z0-9+.-]+$"),
+            ("package.suite", &package.suite, r"^[a-z][a-z0-9-]*$"),
+            ("package.line", &package.line, r"^[0-9]+(\.[0-9]+)*$"),
+            ("package.version", &package.version, r"^([0-9]+:)?[0-9][0-9A-Za-z.+~-]*$"),
+            ("package.dsc-sha256", &package.dsc_sha256, r"^[0-9a-f]{64}$"),
+            ("package.base", &package.base, r"^[0-9a-f]{40}$"),
+        ] {
+            if !Regex::new(shape)?.is_match(value) {
+                return Err(Failure::usage(format!("{field} is {value:?}, not {shape}")).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    fn patches() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../patches")
+    }
+
+    #[test]
+    fn the_table_is_sound_and_its_series_are_there() {
+        let releases = Releases::read(&patches().join("releases.toml")).unwrap();
+        for release in releases.all() {
+            assert!(patches().join(&release.series).is_dir(), "no folder {}", release.series);
+            let of_the_line = crate::source::package::is_of_line;
+            assert!(of_the_line(&release.package.version, &release.package.line));
+        }
+        assert_eq!(releases.find("10.0").unwrap().name, "10.0");
+    }
+
+    #[test]
+    fn an_unknown_release_is_answered_with_those_there_are() {
+        let releases = Releases::read(&patches().join("releases.toml")).unwrap();
+        let error = releases.find("0.9").unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::BadUsage);
+        assert!(error.to_string().contains("there is 10.0"), "{error}");
+    }
+
+    #[test]
+    fn a_table_that_is_not_sound_is_refused_by_name() {
+        let good = fs::read_to_string(patches().join("releases.toml")).unwrap();
+        let hash = &Releases::parse(&good).unwrap().first().package.dsc_sha256.clone();
+        for (from, to, names) in [
+            ("name = \"10.0\"", "name = \"../10.0\"", "name is"),
+            ("line = \"10.0\"", "line = \"ten\"", "package.line is"),
+            (hash, "0123", "package.dsc-sha256 is"),
+            ("suite =", "sweet =", "sweet"),
+        ] {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good);
+            let error = Releases::parse(&bad).unwrap_err();
+            assert_eq!(Exit::of(&error), Exit::BadUsage);
+            assert!(format!("{error:#}").contains(names), "{error:#}");
+        }
+        let twice = format!("{good}[[release]]{}", good.split("[[release]]").last().unwrap());
+        let error = Releases::parse(&twice).unwrap_err();
+        assert!(format!("{error:#}").contains("is there twice"), "{error:#}");
+    }
+}
