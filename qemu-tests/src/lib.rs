@@ -1,1 +1,103 @@
-//! Tests that need a QEMU; see `tests/`.
+//! The tool as tests that need a QEMU run it: as a process of its own, read through its JSON.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The revision that the tests run on.
+pub const REVISION: &str = "10.0";
+
+/// The tool, with the cache that everybody uses: it is warm where somebody ran it before.
+pub fn tool() -> Command {
+    let mut folder = std::env::current_exe().expect("a test has a path");
+    // The test lies in target/PROFILE/deps, the tool in target/PROFILE.
+    folder.pop();
+    folder.pop();
+    let tool = folder.join("pcram");
+    assert!(tool.is_file(), "{} is not built; run `cargo test --workspace`", tool.display());
+    let mut command = Command::new(tool);
+    command.current_dir(root());
+    command
+}
+
+/// The root of the checkout.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What a run of the tool told, and how it ended.
+#[derive(Debug)]
+pub struct Told {
+    /// Its exit code, and what it printed.
+    pub output: Output,
+    /// Its events.
+    pub events: Vec<Value>,
+}
+
+/// Runs the tool with `args`, and takes what it tells.
+pub fn run(args: &[&str]) -> Told {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let json = folder.path().join("events");
+    let output = tool().args(args).arg("--json").arg(&json).output().expect("the tool starts");
+    let text = std::fs::read_to_string(&json).unwrap_or_default();
+    let events = text.lines().map(|line| serde_json::from_str(line).expect("an event is JSON"));
+    Told { events: events.collect(), output }
+}
+
+impl Told {
+    /// The exit code.
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    /// The row of this name.
+    pub fn row(&self, id: &str) -> &Value {
+        let row = self.of("row").find(|event| event["id"] == id);
+        row.unwrap_or_else(|| panic!("no row {id} in:\n{}", self.text()))
+    }
+
+    /// The verdict of the row of this name.
+    pub fn verdict(&self, id: &str) -> &str {
+        self.row(id)["verdict"].as_str().expect("a verdict is a string")
+    }
+
+    /// The folder that the row of this name left.
+    pub fn folder(&self, id: &str) -> PathBuf {
+        self.row(id)["folder"].as_str().expect("the row left a folder").into()
+    }
+
+    /// The events of one kind.
+    pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.events.iter().filter(move |event| event["event"] == kind)
+    }
+
+    /// All that was printed.
+    pub fn text(&self) -> String {
+        let Output { stdout, stderr, .. } = &self.output;
+        format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
+    }
+}
+
+/// A copy of the carried series, with further patches of `qemu-tests/damage` on top.
+pub fn damaged_series(patches: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let carried = root().join("patches").join(REVISION);
+    for entry in std::fs::read_dir(&carried).expect("the carried series") {
+        let path = entry.expect("an entry").path();
+        std::fs::copy(&path, folder.path().join(path.file_name().expect("a name")))
+            .expect("a copy");
+    }
+    let checks = root().join("patches/checks.toml");
+    std::fs::copy(checks, folder.path().join("checks.toml")).expect("a copy of the checks");
+    let list = folder.path().join("series");
+    let mut series = std::fs::read_to_string(&list).expect("the series file");
+    for patch in patches {
+        let from = root().join("qemu-tests/damage").join(patch);
+        std::fs::copy(from, folder.path().join(patch)).expect("a copy of the damage");
+        series.push_str(patch);
+        series.push('\n');
+    }
+    std::fs::write(list, series).expect("the series file is written");
+    folder
+}

@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn pages_cover_the_block_once_in_its_order() {
         let layout = RamLayout { below_4g: 3 * 4096, above_4g: 2 * 4096 };
-        let offsets: Vec<_> = layout.pages().map(|page| layout.offset_of(page).unwrap().0).collect();
+        let offsets: Vec<_> =
+            layout.pages().map(|page| layout.offset_of(page).unwrap().0).collect();
         assert_eq!(offsets, [0, 4096, 8192, 12288, 16384]);
     }
 }

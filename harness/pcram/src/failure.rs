@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Every promise that was tried holds.
+    /// What was asked for was done, and every promise that was tried holds.
     AllHeld = 0,
     /// At least one check of a promise failed.
     PromiseFailed = 1,
@@ -52,7 +52,7 @@ impl Exit {
     /// What the code means, in the words of the documented table.
     pub fn meaning(self) -> &'static str {
         match self {
-            Exit::AllHeld => "all promises that were tried hold",
+            Exit::AllHeld => "all held",
             Exit::PromiseFailed => "a promise failed",
             Exit::BadUsage => "bad usage",
             Exit::PrerequisiteMissing => "a prerequisite is missing",
@@ -66,7 +66,10 @@ impl Exit {
 
     /// The code that an error ends in: that of the [`Failure`] in its chain, else `Internal`.
     pub fn of(error: &anyhow::Error) -> Exit {
-        error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(Exit::Internal, Failure::exit)
+        error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<Failure>())
+            .map_or(Exit::Internal, Failure::exit)
     }
 }
 
@@ -115,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_its_exit_code_under_any_context() {
-        let error = Err::<(), _>(Failure::missing("no ninja")).context("while building").unwrap_err();
+        let error =
+            Err::<(), _>(Failure::missing("no ninja")).context("while building").unwrap_err();
         assert_eq!(Exit::of(&error), Exit::PrerequisiteMissing);
         assert_eq!(Exit::of(&anyhow::anyhow!("surprise")), Exit::Internal);
     }

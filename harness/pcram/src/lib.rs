@@ -6,8 +6,12 @@
 
 pub mod build;
 pub mod cache;
+pub mod check;
+pub mod command;
 pub mod event;
 pub mod failure;
+pub mod machine;
 pub mod process;
+pub mod report;
 pub mod series;
 pub mod source;

@@ -164,7 +164,7 @@ impl<R: Read> Reader<R> {
         let command = self.source.u16("a command")?;
         let length = self.source.u16("the length of a command's data")?;
         match command {
-            MIG_CMD_POSTCOPY_ADVISE => self.layout.postcopy_advised = length > 0,
+            MIG_CMD_POSTCOPY_ADVISE => self.layout.postcopy_advised = true,
             MIG_CMD_PACKAGED => {
                 return Err(StreamError::unsupported(
                     place,

@@ -32,15 +32,13 @@ impl<R: Read> Source<R> {
 
     /// The next `count` bytes, left where they are; fewer only where the input ends.
     pub(crate) fn peek(&mut self, count: usize) -> Result<&[u8], StreamError> {
-        self.fill(count)?;
-        let end = self.end.min(self.start + count);
-        Ok(&self.buffer[self.start..end])
+        let length = self.fill(count)?.min(count);
+        Ok(&self.buffer[self.start..self.start + length])
     }
 
     /// The next `count` bytes, which may be no more than the buffer holds.
     pub(crate) fn take(&mut self, count: usize, expected: &str) -> Result<&[u8], StreamError> {
-        self.fill(count)?;
-        let left = self.end - self.start;
+        let left = self.fill(count)?;
         if left < count {
             return Err(self.truncated(expected, count as u64, left as u64));
         }
@@ -96,8 +94,7 @@ impl<R: Read> Source<R> {
     pub(crate) fn skip(&mut self, count: u64, expected: &str) -> Result<(), StreamError> {
         let mut left = count;
         while left > 0 {
-            self.fill(1)?;
-            let step = left.min((self.end - self.start) as u64);
+            let step = left.min(self.fill(1)? as u64);
             if step == 0 {
                 return Err(self.truncated(expected, left, 0));
             }
@@ -123,16 +120,15 @@ impl<R: Read> Source<R> {
         Ok(rest)
     }
 
-    /// Has `count` bytes in the buffer in one piece, or all that there are.
-    fn fill(&mut self, count: usize) -> Result<(), StreamError> {
+    /// Has at least `count` bytes in the buffer, or all that there are, and says how many.
+    fn fill(&mut self, count: usize) -> Result<usize, StreamError> {
         assert!(count <= BUFFER, "a piece of {count} bytes is longer than the buffer");
-        if self.end - self.start >= count {
-            return Ok(());
+        if self.end - self.start < count {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
         }
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        while self.end < count {
+        while self.end - self.start < count {
             match self.input.read(&mut self.buffer[self.end..]) {
                 Ok(0) => break,
                 Ok(read) => self.end += read,
@@ -140,7 +136,7 @@ impl<R: Read> Source<R> {
                 Err(error) => return Err(failed(self.place(), error)),
             }
         }
-        Ok(())
+        Ok(self.end - self.start)
     }
 
     fn truncated(&self, expected: &str, wanted: u64, left: u64) -> StreamError {
@@ -153,5 +149,24 @@ fn failed(place: Place, error: std::io::Error) -> StreamError {
     match error.downcast::<StreamError>() {
         Ok(inner) => inner,
         Err(source) => StreamError::Io { place, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_may_be_as_long_as_the_limit() {
+        let rest = |limit| {
+            let mut source = Source::new(&b"0123456789"[..], 100);
+            source.skip(4, "four bytes").unwrap();
+            let rest = source.rest(limit, "digits");
+            (rest.map_err(|error| error.to_string()), source.offset())
+        };
+        assert_eq!(rest(6), (Ok(b"456789".to_vec()), 110));
+        let error = "byte 0x68 of the stream: digits of over 5 bytes: \
+                     this reader does not support it";
+        assert_eq!(rest(5), (Err(error.into()), 104));
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn first_error(log: &str) -> Option<&str> {
     lines()
         .find(|line| errors.is_match(line))
         .or_else(|| lines().find(|line| line.starts_with("FAILED: ")))
-        .or_else(|| lines().last())
+        .or_else(|| lines().next_back())
 }
 
 #[cfg(test)]

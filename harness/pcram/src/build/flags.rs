@@ -45,7 +45,9 @@ fn is_known(flag: &str, help: &str) -> bool {
     let name = flag.trim_start_matches("--").split('=').next().unwrap_or_default();
     let feature = name.strip_prefix("enable-").or_else(|| name.strip_prefix("disable-"));
     let shape = match feature {
-        Some(feature) => format!(r"(?m)^ *(--(enable|disable)-)?{}($|[ =\[])", regex::escape(feature)),
+        Some(feature) => {
+            format!(r"(?m)^ *(--(enable|disable)-)?{}($|[ =\[])", regex::escape(feature))
+        }
         None => format!(r"(?m)^ *--{}($|[ =\[])", regex::escape(name)),
     };
     Regex::new(&shape).is_ok_and(|shape| shape.is_match(help))

@@ -1,3 +1,250 @@
-//! From trees to binaries.
+//! From trees to binaries: stock and patched QEMU, each built once and then found by its key.
 
+mod compiler;
+mod diagnosis;
+mod flags;
+mod key;
 pub mod packages;
+mod python;
+mod work_tree;
+
+pub use flags::Flags;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::cache::{Cache, Kind, Lock};
+use crate::event::{Events, Outcome, Step};
+use crate::failure::Failure;
+use key::{Parts, Record};
+use work_tree::{TARGETS, WorkTree};
+
+/// What all builds of one source have in common.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The source's tree, in hex.
+    pub source: String,
+    /// The id of the series that makes the tree build at all; empty where it needs none.
+    pub toolchain: String,
+    /// The arguments of configure.
+    pub flags: Flags,
+    /// How many compilers run at once.
+    pub jobs: usize,
+    /// Reach for no network.
+    pub offline: bool,
+    /// The command line that repeats this step alone.
+    pub repeat: String,
+}
+
+/// Which QEMU is built from a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// The source as it is.
+    Stock,
+    /// The source with a series applied.
+    Patched {
+        /// The patched tree, in hex.
+        tree: String,
+        /// The series' id.
+        series: String,
+    },
+}
+
+/// A finished build. Its files are not pruned while this value, or a copy, lives.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The build's key.
+    pub key: String,
+    /// The tree that was compiled, in hex.
+    pub tree: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The emulator.
+    pub qemu_system: PathBuf,
+    /// The disk image tool.
+    pub qemu_img: PathBuf,
+    /// Whether it was there before.
+    pub reused: bool,
+    /// How many steps of ninja's this run took for it.
+    pub compiled: u64,
+    /// How long that took, in seconds.
+    pub seconds: f64,
+    _in_use: Arc<Lock>,
+}
+
+/// The two builds that are compared.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The source as it is.
+    pub stock: Build,
+    /// The source with the series.
+    pub patched: Build,
+}
+
+/// Builds the source as it is, and then `patched` in the same work tree, where only what the
+/// series changes is compiled again.
+///
+/// # Errors
+/// As [`build`].
+pub fn pair(cache: &Cache, events: &Events, request: &Request, patched: &Variant) -> Result<Pair> {
+    let mut builder = Builder::new(cache, events, request)?;
+    Ok(Pair { stock: builder.build(&Variant::Stock)?, patched: builder.build(patched)? })
+}
+
+/// Builds one variant, or finds it among the finished builds.
+///
+/// # Errors
+/// A [`Failure`] with the first error of the build and where its log is.
+pub fn build(
+    cache: &Cache,
+    events: &Events,
+    request: &Request,
+    variant: &Variant,
+) -> Result<Build> {
+    Builder::new(cache, events, request)?.build(variant)
+}
+
+/// The pair as [`pair`] left it: nothing is built.
+///
+/// # Errors
+/// A [`Failure`] where one of the two was not built, or was pruned since.
+pub fn finished(cache: &Cache, request: &Request, patched: &Variant) -> Result<Pair> {
+    let compiler = compiler::identity()?;
+    let found = |variant| {
+        let (name, parts) = request.parts(variant, &compiler);
+        find(cache, &parts)?.ok_or_else(|| {
+            let text = format!("{name} QEMU is not built: `{}` builds it", request.repeat);
+            anyhow::Error::from(Failure::missing(text))
+        })
+    };
+    Ok(Pair { stock: found(&Variant::Stock)?, patched: found(patched)? })
+}
+
+impl Request {
+    /// What a variant is called, and what it is made of.
+    fn parts(&self, variant: &Variant, compiler: &str) -> (&'static str, Parts) {
+        let (name, tree, series) = match variant {
+            Variant::Stock => ("stock", &self.source, ""),
+            Variant::Patched { tree, series } => ("patched", tree, series.as_str()),
+        };
+        let parts = Parts {
+            source: self.source.clone(),
+            series: series.to_owned(),
+            toolchain: self.toolchain.clone(),
+            tree: tree.clone(),
+            flags: self.flags.line(),
+            compiler: compiler.to_owned(),
+        };
+        (name, parts)
+    }
+}
+
+struct Builder<'a> {
+    cache: &'a Cache,
+    events: &'a Events,
+    request: &'a Request,
+    compiler: String,
+    /// The work tree, once one was needed; held until both variants are built.
+    tree: Option<WorkTree<'a>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(cache: &'a Cache, events: &'a Events, request: &'a Request) -> Result<Builder<'a>> {
+        Ok(Builder { cache, events, request, compiler: compiler::identity()?, tree: None })
+    }
+
+    fn build(&mut self, variant: &Variant) -> Result<Build> {
+        let (name, parts) = self.request.parts(variant, &self.compiler);
+        let what = format!("{} from tree {}", TARGETS.join(" and "), &parts.tree[..12]);
+        let (events, repeat) = (self.events, self.request.repeat.clone());
+        events.step(&format!("build {name}"), what, repeat, |step| {
+            let build = self.find_or_make(step, name, &parts)?;
+            let result = if build.reused {
+                "found in the cache".to_owned()
+            } else {
+                format!("{} steps of ninja", build.compiled)
+            };
+            let outcome = Outcome::new(result)
+                .with("build key", &build.key)
+                .with("tree", &build.tree)
+                .with("steps", build.compiled)
+                .with("qemu-system-x86_64", build.qemu_system.display());
+            Ok((build, outcome))
+        })
+    }
+
+    fn find_or_make(&mut self, step: &Step, name: &str, parts: &Parts) -> Result<Build> {
+        let start = Instant::now();
+        if let Some(build) = find(self.cache, parts)? {
+            return Ok(build);
+        }
+        if self.tree.is_none() {
+            let Request { flags, jobs, offline, .. } = self.request;
+            let key = parts.tree_key();
+            self.tree = Some(WorkTree::open(self.cache, step, &key, flags, *jobs, *offline)?);
+            // Another run may have built it while this one waited.
+            if let Some(build) = find(self.cache, parts)? {
+                return Ok(build);
+            }
+        }
+        let tree = self.tree.as_mut().context("there is no work tree")?;
+        let compiled = tree.build(step, name, &parts.tree)?.compiled;
+        let seconds = start.elapsed().as_secs_f64();
+        let record = Record { parts: parts.clone(), compiled, seconds };
+        keep(self.cache, &record, |binary| tree.binary(binary))?;
+        let build = find(self.cache, parts)?.context("the build is gone as soon as it was made")?;
+        Ok(Build { reused: false, compiled, seconds, ..build })
+    }
+}
+
+/// The finished build of `parts`, if there is one.
+fn find(cache: &Cache, parts: &Parts) -> Result<Option<Build>> {
+    let key = parts.key();
+    let dir = cache.folder(Kind::Build).join(&key);
+    let in_use = cache.share(&Kind::Build.lock(&key))?;
+    let [qemu_system, qemu_img] = TARGETS.map(|name| dir.join(name));
+    let sound = Record::read(&dir).is_some_and(|record| record.parts == *parts)
+        && qemu_system.is_file()
+        && qemu_img.is_file();
+    Ok(sound.then(|| Build {
+        key,
+        tree: parts.tree.clone(),
+        dir,
+        qemu_system,
+        qemu_img,
+        reused: true,
+        compiled: 0,
+        seconds: 0.0,
+        _in_use: Arc::new(in_use),
+    }))
+}
+
+/// Puts the binaries among the finished builds, from where `binary` says they are.
+fn keep(cache: &Cache, record: &Record, binary: impl Fn(&str) -> PathBuf) -> Result<()> {
+    let builds = cache.folder(Kind::Build);
+    let scratch = cache.scratch(&builds)?;
+    let new = scratch.path().join("new");
+    fs::create_dir(&new).context("making a build's folder")?;
+    for name in TARGETS {
+        let from = binary(name);
+        fs::copy(&from, new.join(name)).with_context(|| format!("keeping {}", from.display()))?;
+    }
+    record.write(&new)?;
+    let dir = builds.join(record.parts.key());
+    replace(&new, &dir, scratch.path()).with_context(|| format!("making {}", dir.display()))
+}
+
+/// Moves `new` to `place`, and what is there, being unsound, out of the way into `scratch`.
+fn replace(new: &Path, place: &Path, scratch: &Path) -> std::io::Result<()> {
+    if place.exists() {
+        fs::rename(place, scratch.join("old"))?;
+    }
+    fs::rename(new, place)
+}
+
+#[cfg(test)]
+mod tests;

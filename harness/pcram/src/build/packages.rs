@@ -36,12 +36,7 @@ const NEEDS: [Need; 9] = [
         package: "dpkg-dev",
         probe: "dpkg-source --version",
     },
-    Need {
-        of: Use::Build,
-        what: "a C compiler",
-        package: "gcc",
-        probe: "${CC:-cc} --version",
-    },
+    Need { of: Use::Build, what: "a C compiler", package: "gcc", probe: "${CC:-cc} --version" },
     Need {
         of: Use::Build,
         what: "the C library's headers",
@@ -66,12 +61,7 @@ const NEEDS: [Need; 9] = [
         package: "libglib2.0-dev",
         probe: "pkg-config --atleast-version=2.66 glib-2.0",
     },
-    Need {
-        of: Use::Build,
-        what: "zlib",
-        package: "zlib1g-dev",
-        probe: "pkg-config --exists zlib",
-    },
+    Need { of: Use::Build, what: "zlib", package: "zlib1g-dev", probe: "pkg-config --exists zlib" },
     Need {
         of: Use::Build,
         what: "Python 3.8 or newer, with venv and pip",
@@ -124,7 +114,8 @@ fn install(step: &Step, missing: &[&Need], yes: bool) -> Result<()> {
     let update = line.split(" install ").next().unwrap_or_default().to_owned() + " update";
     let script = format!("export DEBIAN_FRONTEND=noninteractive; {update} >&2 && {line} >&2");
     let status = Command::new("sh").args(["-c", &script]).status().context("running sh")?;
-    let still: Vec<_> = missing.iter().filter(|need| !is_there(need)).map(|need| need.what).collect();
+    let still: Vec<_> =
+        missing.iter().filter(|need| !is_there(need)).map(|need| need.what).collect();
     if !status.success() || !still.is_empty() {
         return Err(Failure::missing(format!(
             "after `{line}` ({status}) the system still lacks {}",

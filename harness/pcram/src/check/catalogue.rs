@@ -200,8 +200,8 @@ impl Catalogue {
                  without it there is nothing to check"
             ))
         })?;
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Catalogue::parse(&text)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())).into())
     }

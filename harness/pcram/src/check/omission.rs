@@ -22,12 +22,15 @@ use std::path::{Path, PathBuf};
 const SEED: u64 = 0x5ee0_0004;
 /// How many sweeps over all RAM a dirtying guest finishes before the stream begins.
 const WARM_UP: u64 = 2;
-/// How many more it finishes during a migration, before it is stopped so that stock can end.
-const UNDER_WAY: u64 = 6;
-/// What the patched QEMU may send in a second, in bytes: a fraction of what little it has to send,
-/// so that its stream, too, is made while the guest sweeps.
-const SLOWLY: u64 = 1 << 20;
-/// The same where there is no need to wait.
+/// How many more it finishes while the migration is held back, so that it is under way for sure.
+const HELD_BACK: u64 = 3;
+/// How many it finishes in all before it is stopped: a QEMU that sends the block never ends under
+/// such a guest.
+const UNDER_WAY: u64 = 9;
+/// What a migration that is held back may send in a second, in bytes: a fraction of the little
+/// that even the patched QEMU has to send.
+const SLOWLY: u64 = 16 << 10;
+/// The same of one that is not.
 const AT_ONCE: u64 = 1 << 30;
 /// The name of the internal snapshot.
 const SNAPSHOT: &str = "pcram";
@@ -91,17 +94,21 @@ pub fn judge(block: &str, stock: &Stream, patched: &Stream) -> Finding {
     let others = patched.summary.blocks.len().saturating_sub(1);
     let mut finding = Finding::new(
         wrong,
-        format!("{block} pages in the stream: {here} (stock: {there}); {others} other blocks whole"),
+        format!(
+            "{block} pages in the stream: {here} (stock: {there}); {others} other blocks whole"
+        ),
     );
     for (side, stream) in [("stock", stock), ("patched", patched)] {
         finding = finding.with(format!("bytes in the stream, {side}"), stream.summary.length);
         if let Some(Loaded { sweeps, stopped }) = stream.load {
             let end = if stopped { "then it was stopped" } else { "and went on" };
-            finding = finding.with(format!("guest sweeps meanwhile, {side}"), format!("{sweeps}, {end}"));
+            finding =
+                finding.with(format!("guest sweeps meanwhile, {side}"), format!("{sweeps}, {end}"));
         }
         for each in &stream.summary.blocks {
             let pages = each.used_length / stream.summary.page_size.max(1);
-            let figure = format!("{} of {pages}, {} records", each.pages.len(), each.records.total());
+            let figure =
+                format!("{} of {pages}, {} records", each.pages.len(), each.records.total());
             finding = finding.with(format!("pages of {}, {side}", each.idstr), figure);
         }
         if let Some(found) = &stream.arrived {
@@ -196,7 +203,8 @@ impl Making<'_> {
         source.quit()?;
         let channels = recorder.finish()?;
         let [channel] = &channels[..] else {
-            let text = format!("one migration channel was expected, {} were opened", channels.len());
+            let text =
+                format!("one migration channel was expected, {} were opened", channels.len());
             return Err(Failure::new(Exit::DidNotBoot, text).into());
         };
 
@@ -225,24 +233,25 @@ impl Making<'_> {
         Ok(Stream { summary, load: None, arrived: None })
     }
 
-    /// Migrates to `uri` and says what the guest did meanwhile. A QEMU that sends
-    /// the block never ends under such a guest, so after enough sweeps the guest is stopped.
+    /// Migrates to `uri` and says what the guest did meanwhile.
     fn migrate(&self, machine: &mut Machine, uri: &str) -> Result<Option<Loaded>> {
         if self.load == Load::Stopped {
             machine.migrate(uri)?;
             machine.migrated(|_| Ok(()))?;
             return Ok(None);
         }
-        if self.ram_file.is_some() {
-            machine.limit_migration(SLOWLY)?;
-        }
+        machine.limit_migration(SLOWLY)?;
         let before = machine.guest.swept();
         machine.migrate(uri)?;
-        let mut stopped = false;
+        let (mut held_back, mut stopped) = (true, false);
         machine.migrated(|machine| {
-            if !stopped && machine.guest.swept() - before >= UNDER_WAY {
-                machine.stop()?;
+            let sweeps = machine.guest.swept() - before;
+            if held_back && sweeps >= HELD_BACK {
                 machine.limit_migration(AT_ONCE)?;
+                held_back = false;
+            }
+            if !stopped && sweeps >= UNDER_WAY {
+                machine.stop()?;
                 stopped = true;
             }
             Ok(())

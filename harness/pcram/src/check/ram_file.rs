@@ -55,9 +55,11 @@ pub fn prepare(path: &Path, kind: FileKind, ram: u64) -> Result<PathBuf> {
 /// Fills the file with the stamp that a guest of this layout gives each of its pages.
 pub fn fill(path: &Path, layout: &RamLayout, seed: u64, generation: u64) -> Result<()> {
     let cannot = || format!("cannot fill the RAM file {}", path.display());
-    let mut file = std::io::BufWriter::new(File::options().write(true).open(path).with_context(cannot)?);
+    let mut file =
+        std::io::BufWriter::new(File::options().write(true).open(path).with_context(cannot)?);
     for page in layout.pages() {
-        file.write_all(&pcram_guests::stamp::page(page.0, seed, generation)).with_context(cannot)?;
+        file.write_all(&pcram_guests::stamp::page(page.0, seed, generation))
+            .with_context(cannot)?;
     }
     file.flush().with_context(cannot)
 }
@@ -93,9 +95,8 @@ pub fn census(path: &Path, layout: &RamLayout, seed: u64, generations: &[u64]) -
         let offset = census.pages * TARGET_PAGE_SIZE;
         file.read_exact_at(&mut page, offset).with_context(cannot)?;
         census.pages += 1;
-        let stamped = |&generation: &u64| {
-            pcram_guests::stamp::matches(&page, address.0, seed, generation)
-        };
+        let stamped =
+            |&generation: &u64| pcram_guests::stamp::matches(&page, address.0, seed, generation);
         match generations.iter().position(stamped) {
             Some(at) => census.of_generation[at] += 1,
             None => census.strangers.push(offset),
@@ -120,7 +121,8 @@ pub fn await_stamp(
     let mut bytes = vec![0; TARGET_PAGE_SIZE as usize];
     loop {
         file.read_exact_at(&mut bytes, offset.0)?;
-        let stamped = |newer| pcram_guests::stamp::matches(&bytes, page.0, seed, generation + newer);
+        let stamped =
+            |newer| pcram_guests::stamp::matches(&bytes, page.0, seed, generation + newer);
         if (0..SOON).any(stamped) {
             return Ok(());
         }

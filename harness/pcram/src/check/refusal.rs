@@ -56,7 +56,10 @@ fn judge(ended: &Ended, expected: &str, touched: &[String]) -> Finding {
     Finding::new(wrong, format!("exit 1, file untouched: `{said}`"))
         .with("exit status", ended.how())
         .with("message", said)
-        .with("changes to the file", if touched.is_empty() { "none".into() } else { touched.join(", ") })
+        .with(
+            "changes to the file",
+            if touched.is_empty() { "none".into() } else { touched.join(", ") },
+        )
 }
 
 #[cfg(test)]

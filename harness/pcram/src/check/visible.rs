@@ -34,7 +34,11 @@ pub(super) fn check(bench: &Bench, when: Moment, folder: &Path) -> Result<Findin
     let middle = layout.pages().nth(pages as usize / 3).context("the board has no RAM")?;
     ram_file::await_stamp(&path, &layout, middle, SEED, begun)?;
     let mut still = true;
-    if when == Moment::Stopped { machine.stop()? } else { machine.kill()? }
+    if when == Moment::Stopped {
+        machine.stop()?
+    } else {
+        machine.kill()?
+    }
     let reported = machine.guest.generation();
     let generations: Vec<u64> = (reported..reported + AHEAD).collect();
     let seen = census(&path, &layout, SEED, &generations)?;
@@ -101,7 +105,9 @@ fn judge_interrupted(pages: u64, reported: u64, seen: &Census, still: bool) -> F
 }
 
 fn first(strangers: &[u64]) -> String {
-    strangers.first().map_or(String::new(), |offset| format!("; the first other one at {offset:#x}"))
+    strangers
+        .first()
+        .map_or(String::new(), |offset| format!("; the first other one at {offset:#x}"))
 }
 
 #[cfg(test)]
@@ -119,7 +125,9 @@ mod tests {
         assert_eq!(judge_running(4, 1, &seen(4, &[4], &[])).verdict, Verdict::Held);
         let finding = judge_running(4, 1, &seen(4, &[3], &[0x2000]));
         assert_eq!(finding.verdict, Verdict::Failed);
-        assert!(finding.summary.ends_with("3 were read from the file; the first other one at 0x2000"));
+        assert!(
+            finding.summary.ends_with("3 were read from the file; the first other one at 0x2000")
+        );
         assert_eq!(judge_running(4, 1, &seen(3, &[3], &[])).verdict, Verdict::Failed);
     }
 

@@ -31,9 +31,8 @@ impl Launch {
     pub fn args(&self, sockets: &Path) -> Vec<String> {
         let mut args = self.board_args();
         let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
-        let socket = |name: &str| {
-            format!("socket,id={name},path={}", opt_value(&sockets.join(name)))
-        };
+        let socket =
+            |name: &str| format!("socket,id={name},path={}", opt_value(&sockets.join(name)));
         add("-chardev", socket("monitor"));
         add("-chardev", socket("debug"));
         add("-chardev", socket("serial"));

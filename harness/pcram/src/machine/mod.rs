@@ -144,7 +144,8 @@ impl Machine {
             match state["status"].as_str() {
                 Some("completed") => return Ok(()),
                 Some("failed" | "cancelled") => {
-                    let text = format!("the migration ended as {state}; QEMU said: {}", self.said());
+                    let text =
+                        format!("the migration ended as {state}; QEMU said: {}", self.said());
                     return Err(Failure::new(Exit::DidNotBoot, text).into());
                 }
                 _ => meanwhile(self)?,
@@ -163,9 +164,9 @@ fn accept_from(
     let end = end_of(group)?;
     loop {
         let left = deadline.left()?;
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        let mut watched =
-            [PollFd::new(listener, PollFlags::IN), PollFd::new(&end, PollFlags::IN)];
+        let timeout =
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let mut watched = [PollFd::new(listener, PollFlags::IN), PollFd::new(&end, PollFlags::IN)];
         poll(&mut watched, Some(&timeout))?;
         if watched[0].revents().contains(PollFlags::IN) {
             return Ok(Some(listener.accept()?.0));

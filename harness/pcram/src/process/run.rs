@@ -12,12 +12,12 @@ use super::{Ending, Group};
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// It could not be started, or its output not be read.
-    #[error("cannot run `{program}`")]
+    #[error("cannot run `{program}`: {cause}")]
     Start {
         /// The program, as it was called.
         program: String,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It was ended at its limit.
     #[error("`{program}` did not end within {} s", limit.as_secs())]
@@ -41,7 +41,7 @@ pub fn run(
     mut line: impl FnMut(&str),
 ) -> Result<ExitStatus, RunError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let start = |source| RunError::Start { program: program.clone(), source };
+    let start = |cause| RunError::Start { program: program.clone(), cause };
     let late = || RunError::TimedOut { program: program.clone(), limit };
     let deadline = Instant::now() + limit;
 

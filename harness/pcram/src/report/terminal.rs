@@ -13,6 +13,7 @@ pub struct Terminal<W: Write> {
     out: W,
     bar: ProgressBar,
     since: Instant,
+    judged: bool,
 }
 
 impl<W: Write> Terminal<W> {
@@ -26,7 +27,7 @@ impl<W: Write> Terminal<W> {
         let bar = ProgressBar::with_draw_target(None, target);
         let style = ProgressStyle::with_template("    [{bar:30}] {pos}/{len} {wide_msg}");
         bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
-        Terminal { out, bar, since: Instant::now() }
+        Terminal { out, bar, since: Instant::now(), judged: false }
     }
 
     fn say(&mut self, text: &str) {
@@ -104,11 +105,94 @@ impl<W: Write + Send> Report for Terminal<W> {
                 self.say(&format!("    {step} failed"));
             }
             Event::Row(row) => self.row(row),
-            Event::Judged(judged) => self.judgement(judged),
+            Event::Judged(judged) => {
+                self.judged = true;
+                self.judgement(judged);
+            }
             Event::RunFinished { exit, meaning, seconds } => {
                 self.bar.finish_and_clear();
+                // A step has told its end; only promises and errors want a closing word.
+                if !self.judged && *exit == 0 {
+                    return;
+                }
                 self.say(&format!("\nexit {exit}: {meaning} ({seconds:.1} s)"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Events, Outcome};
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    /// A writer that the test can read.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn row(id: &str, verdict: Verdict, summary: &str) -> Row {
+        Row {
+            id: id.into(),
+            promise: "P4".into(),
+            title: String::new(),
+            revision: "10.0".into(),
+            machine: "pc, tcg, 64 MiB".into(),
+            verdict,
+            summary: summary.into(),
+            evidence: Vec::new(),
+            seconds: 1.25,
+            folder: (verdict != Verdict::Held).then(|| "/runs/1/p4.b".into()),
+            repeat: format!("pcram check 10.0 --row {id}"),
+        }
+    }
+
+    fn judged(promise: &str, verdict: Verdict, evidence: &[&str], not_tried: &[&str]) -> Event {
+        let texts = |from: &[&str]| from.iter().map(|&each| each.to_owned()).collect();
+        Event::Judged(Judgement {
+            promise: promise.into(),
+            title: "Omission".into(),
+            verdict,
+            held: 1,
+            tried: if verdict == Verdict::NotTried { 0 } else { 2 },
+            evidence: texts(evidence),
+            not_tried: texts(not_tried),
+        })
+    }
+
+    #[test]
+    fn a_run_reads_from_its_steps_to_its_promises() {
+        let out = Shared::default();
+        let events = Events::new(vec![Box::new(Terminal::new(out.clone()))]);
+        let work = |step: &crate::event::Step| {
+            step.progress(1, 2, "never shown: too soon, and no terminal");
+            step.note("took the source package");
+            Ok(((), Outcome::new("qemu 1:10.0").with("tree", "d7bb")))
+        };
+        events.step("fetch", "the source of QEMU 10.0", "pcram fetch 10.0", work).unwrap();
+        let refused = events.step("apply", "a series", "", |_| anyhow::bail!("hunk 1"));
+        refused.map(|((), _): ((), Outcome)| ()).unwrap_err();
+        events.send(Event::Row(row("p4.a", Verdict::Held, "0 pages")));
+        events.send(Event::Row(row("p4.b", Verdict::Failed, "1 page of pc.ram")));
+        events.send(judged("P4", Verdict::Failed, &["p4.b: 1 page of pc.ram"], &["multifd: no"]));
+        events.send(judged("P5", Verdict::NotTried, &[], &[]));
+        let (exit, meaning) = (1, "a promise failed".into());
+        events.send(Event::RunFinished { exit, meaning, seconds: 2.5 });
+
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        // The only figure that a machine decides on.
+        let text = text.replace(" (0.0 s)", " (TIME)");
+        insta::assert_snapshot!(text, @"");
     }
 }

@@ -67,7 +67,7 @@ fn download(cache: &Cache, step: &Step, into: &Path, url: &str, rev: &str) -> Re
     cache.in_use().lend(&mut git)?;
     let mut said = Vec::new();
     let status = process::run(&mut git, Ending::Kill, LIMIT, |line| said.push(line.to_owned()));
-    let status = status.with_context(|| format!("fetching {rev} of {}", shown(url)))?;
+    let status = status.map_err(|error| Failure::missing(error.to_string()))?;
     if !status.success() {
         return Err(Failure::missing(format!(
             "git could not fetch {rev} of {}: {}",

@@ -1,5 +1,6 @@
 //! A source: a QEMU tree in the cache's store, from a package, a git, or a folder of the user's.
 
+mod apt;
 mod fill;
 mod git;
 pub(crate) mod import;
@@ -84,7 +85,7 @@ impl Request {
         let known = !self.refresh && !cached(cache, &self.release.name).is_empty();
         let mut uses = vec![Use::Trees];
         let package = matches!(self.choice(), Choice::Auto | Choice::Package);
-        if package && !known && !self.offline && package::has_apt() {
+        if package && !known && !self.offline && apt::is_there() {
             uses.push(Use::SourcePackage);
         }
         uses

@@ -1,90 +1,79 @@
-//! A Debian source package, through the machine's apt and without touching its state.
-//!
-//! apt gets a source list, list folder and cache of its own. The site comes from the machine's
-//! own sources, its signature is checked with the machine's keyring.
+//! A Debian source package: the newest version of its line that downloads.
 
 use std::cmp::Ordering;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use git2::Oid;
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 use xshell::{Shell, cmd};
 
+use super::apt::{Apt, Version};
 use super::releases::Package;
 use super::{Origin, import};
 use crate::cache::Cache;
 use crate::event::Step;
 use crate::failure::Failure;
-use crate::process::{self, Ending};
-
-/// Where Debian's package `debian-archive-keyring` puts the keys of all its suites.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// How long reading an index may take; what takes longer does not answer.
-const INDEX_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long the download of the package, and its unpacking, may take.
-const PACKAGE_LIMIT: Duration = Duration::from_secs(900);
 
 /// Fetches the newest version of the package's line that downloads.
 pub(super) fn fetch(cache: &Cache, step: &Step, package: &Package) -> Result<(Oid, Origin)> {
     step.progress(0, 4, format!("reading the index of {}", package.suite));
-    let apt = Apt::new(cache, package)?;
+    let apt = Apt::new(cache, &package.suite)?;
+    let (version, dsc) = download(step, &apt, package)?;
+    compare(step, package, &version, &apt.unread)?;
+
+    step.progress(2, 4, format!("unpacking {} {}", package.name, version.number));
+    let tree = import::directory(cache, step, &apt.unpack(&dsc)?, &mut |_, _| Ok(false))?;
+    if version.number == package.version && tree.to_string() != package.base {
+        step.note(format!(
+            "this version unpacks to the tree {tree} here, and to {} where the series was made",
+            package.base
+        ));
+    }
+    let origin = Origin::Package {
+        name: package.name.clone(),
+        version: version.number,
+        suite: package.suite.clone(),
+        dsc_sha256: version.dsc_sha256,
+    };
+    Ok((tree, origin))
+}
+
+/// Downloads the newest version that can be had: an index may list what its site has no more.
+fn download(step: &Step, apt: &Apt, package: &Package) -> Result<(Version, PathBuf)> {
     let mut versions = apt.versions(package)?;
     versions.sort_by(|a, b| newest_first(&a.number, &b.number));
-    let Some(newest) = versions.first().cloned() else {
-        bail!(Failure::missing(format!(
-            "{} has no {} of the line {}",
-            package.suite, package.name, package.line
-        )));
-    };
-
-    let mut failed = Vec::new();
+    let mut failed: Vec<String> = Vec::new();
     for version in versions {
         step.progress(1, 4, format!("downloading {} {}", package.name, version.number));
         match apt.download(package, &version) {
             Ok(dsc) => {
-                if version.number != newest.number {
-                    step.note(format!("{}; took {} instead", failed.join("; "), version.number));
+                for text in failed {
+                    step.note(text);
                 }
-                compare(step, package, &version)?;
-                step.progress(2, 4, format!("unpacking {} {}", package.name, version.number));
-                let unpacked = apt.unpack(&dsc)?;
-                let tree = import::directory(cache, step, &unpacked, &mut |_, _| Ok(false))?;
-                if version.number == package.version && tree.to_string() != package.base {
-                    step.note(format!(
-                        "this version unpacks to the tree {tree} here, and to {} where the \
-                         series was made",
-                        package.base
-                    ));
-                }
-                let origin = Origin::Package {
-                    name: package.name.clone(),
-                    version: version.number,
-                    suite: package.suite.clone(),
-                    dsc_sha256: version.dsc_sha256,
-                };
-                return Ok((tree, origin));
+                return Ok((version, dsc));
             }
             Err(error) => failed.push(format!("{} does not download: {error:#}", version.number)),
         }
     }
-    bail!(Failure::missing(failed.join("; ")))
+    let Package { name, line, suite, .. } = package;
+    let mut text = format!("there is no {name} {line} to be had in {suite}");
+    for reason in failed.iter().chain(&apt.unread) {
+        text += &format!("; {reason}");
+    }
+    Err(Failure::missing(text).into())
 }
 
 /// Says where the version is another than the series was made on, and refuses one that only
 /// claims to be the same.
-fn compare(step: &Step, package: &Package, version: &Version) -> Result<()> {
+fn compare(step: &Step, package: &Package, version: &Version, unread: &[String]) -> Result<()> {
     if version.number != package.version {
         step.note(format!(
             "the series was made on {}; the newest that downloads is {}",
             package.version, version.number
         ));
+        for line in unread {
+            step.note(format!("apt: {line}"));
+        }
     } else if version.dsc_sha256 != package.dsc_sha256 {
         bail!(Failure::missing(format!(
             "the .dsc of {} {} has the SHA-256 {}, and releases.toml knows it as {}",
@@ -92,212 +81,6 @@ fn compare(step: &Step, package: &Package, version: &Version) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// A version that an index lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
-    number: String,
-    dsc: String,
-    dsc_sha256: String,
-}
-
-/// apt with a state of its own.
-struct Apt<'a> {
-    cache: &'a Cache,
-    dir: TempDir,
-}
-
-impl<'a> Apt<'a> {
-    /// Sets up the state, and reads the suite's indexes into it.
-    fn new(cache: &'a Cache, package: &Package) -> Result<Apt<'a>> {
-        let dir = cache.scratch(cache.root())?;
-        let root = dir.path();
-        for folder in ["lists/partial", "archives/partial", "source"] {
-            fs::create_dir_all(root.join(folder)).context("making apt's folders")?;
-        }
-        fs::write(root.join("sources.list"), sources(&sites()?, &package.suite))?;
-        fs::write(root.join("apt.conf"), configuration(root))?;
-        let apt = Apt { cache, dir };
-        // Some suites have no updates of their own, which is an error to apt and none to us: what
-        // counts is the versions it finds.
-        let update = apt.run(apt.command("apt-get").args(["-q", "update"]), INDEX_LIMIT);
-        if apt.versions(package)?.is_empty() {
-            update.with_context(|| format!("reading the index of {}", package.suite))?;
-        }
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.arg("-c").arg(self.dir.path().join("apt.conf")).env("LC_ALL", "C");
-        command.current_dir(self.dir.path().join("source"));
-        command
-    }
-
-    /// Runs a command and returns its lines; what it complained of is the error.
-    fn run(&self, command: &mut Command, limit: Duration) -> Result<Vec<String>> {
-        self.cache.in_use().lend(command)?;
-        let mut lines = Vec::new();
-        let status =
-            process::run(command, Ending::Kill, limit, |line| lines.push(line.to_owned()))?;
-        if status.success() {
-            return Ok(lines);
-        }
-        let complaints: Vec<_> = lines
-            .iter()
-            .filter(|line| line.starts_with("E: ") || line.contains("error:"))
-            .collect();
-        match complaints.as_slice() {
-            [] => bail!(Failure::missing(lines.join("; "))),
-            some => bail!(Failure::missing(
-                some.iter().map(|it| it.as_str()).collect::<Vec<_>>().join("; ")
-            )),
-        }
-    }
-
-    fn versions(&self, package: &Package) -> Result<Vec<Version>> {
-        let mut command = self.command("apt-cache");
-        command.args(["--only-source", "showsrc", &package.name]);
-        // apt fails where it knows no such package: then there is no version.
-        let lines = self.run(&mut command, INDEX_LIMIT).unwrap_or_default();
-        Ok(parse_versions(&lines, package))
-    }
-
-    /// Downloads a version, and returns where its .dsc is, whose hash is the index's.
-    fn download(&self, package: &Package, version: &Version) -> Result<PathBuf> {
-        let mut command = self.command("apt-get");
-        command.args(["-q", "source", "--only-source", "--download-only"]);
-        command.arg(format!("{}={}", package.name, version.number));
-        self.run(&mut command, PACKAGE_LIMIT)?;
-        let dsc = self.dir.path().join("source").join(&version.dsc);
-        let bytes = fs::read(&dsc).with_context(|| format!("reading {}", version.dsc))?;
-        let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        if hash != version.dsc_sha256 {
-            bail!(Failure::missing(format!(
-                "{} has the SHA-256 {hash}, not the index's {}",
-                version.dsc, version.dsc_sha256
-            )));
-        }
-        Ok(dsc)
-    }
-
-    /// Unpacks a package, which checks the hashes in its .dsc, and returns the folder.
-    fn unpack(&self, dsc: &Path) -> Result<PathBuf> {
-        let dir = self.dir.path().join("unpacked");
-        let mut command = Command::new("dpkg-source");
-        command.env("LC_ALL", "C").args(["--extract"]).arg(dsc).arg(&dir);
-        self.run(&mut command, PACKAGE_LIMIT)
-            .with_context(|| format!("unpacking {}", dsc.display()))?;
-        // quilt's notes on the patches that were applied, with the files before each: no source.
-        let notes = dir.join(".pc");
-        if notes.exists() {
-            fs::remove_dir_all(&notes).context("removing quilt's notes")?;
-        }
-        Ok(dir)
-    }
-}
-
-/// Whether the machine has an apt to ask.
-pub(super) fn has_apt() -> bool {
-    Command::new("apt-get").arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-/// The places that the machine's apt knows, each with the suite it is asked for there.
-fn sites() -> Result<Vec<(String, String)>> {
-    let shell = Shell::new()?;
-    let format = "$(CREATED_BY) $(REPO_URI) $(RELEASE)";
-    // Without this option, what was never downloaded is not listed.
-    let listed = "APT::Get::IndexTargets::ReleaseInfo=false";
-    let lines = cmd!(shell, "apt-get -o {listed} indextargets --format {format}").quiet().read();
-    let lines = lines.map_err(|error| Failure::missing(format!("no apt answers here: {error}")))?;
-    let sites = parse_sites(&lines);
-    if sites.is_empty() {
-        bail!(Failure::missing("the machine's apt has no site to take a source from"));
-    }
-    Ok(sites)
-}
-
-fn parse_sites(lines: &str) -> Vec<(String, String)> {
-    let mut sites = Vec::new();
-    for line in lines.lines() {
-        if let ["Packages", site, suite] = line.split(' ').collect::<Vec<_>>()[..] {
-            let site = (site.to_owned(), suite.to_owned());
-            if !sites.contains(&site) {
-                sites.push(site);
-            }
-        }
-    }
-    sites
-}
-
-/// The source list: each site is asked for the suite, or for its security updates where it is
-/// asked for such ones.
-fn sources(sites: &[(String, String)], suite: &str) -> String {
-    let keyring =
-        if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
-    let mut lines = Vec::new();
-    for (site, known) in sites {
-        let suites = if known.ends_with("-security") || known.ends_with("/updates") {
-            vec![format!("{suite}-security")]
-        } else {
-            vec![suite.to_owned(), format!("{suite}-updates")]
-        };
-        lines.extend(suites.iter().map(|suite| format!("deb-src {keyring}{site} {suite} main")));
-    }
-    lines.sort();
-    lines.dedup();
-    lines.join("\n") + "\n"
-}
-
-/// Everything that apt writes goes into `root`, and nothing that the machine has it do afterwards
-/// is done.
-fn configuration(root: &Path) -> String {
-    let root = root.display();
-    let mut text = String::from(
-        "#clear APT::Update::Pre-Invoke;\n\
-         #clear APT::Update::Post-Invoke;\n\
-         #clear APT::Update::Post-Invoke-Success;\n",
-    );
-    for (name, value) in [
-        ("Dir::Etc::sourcelist", format!("{root}/sources.list")),
-        ("Dir::Etc::sourceparts", "/dev/null".into()),
-        ("Dir::State::lists", format!("{root}/lists")),
-        ("Dir::Cache", root.to_string()),
-        ("Acquire::Languages", "none".into()),
-        ("Acquire::Retries", "1".into()),
-        ("Acquire::http::Timeout", "10".into()),
-        ("Acquire::https::Timeout", "10".into()),
-    ] {
-        text += &format!("{name} \"{value}\";\n");
-    }
-    if rustix::process::geteuid().is_root() {
-        // apt's own user cannot reach into a folder of root's.
-        text += "APT::Sandbox::User \"root\";\n";
-    }
-    text
-}
-
-/// The versions of the package's line in what `apt-cache showsrc` prints.
-fn parse_versions(lines: &[String], package: &Package) -> Vec<Version> {
-    let mut versions: Vec<Version> = Vec::new();
-    for record in lines.split(|line| line.is_empty()) {
-        let field = |name: &str| record.iter().find_map(|line| line.strip_prefix(name));
-        let Some(number) = field("Version: ") else { continue };
-        if field("Package: ") != Some(&package.name) || !is_of_line(number, &package.line) {
-            continue;
-        }
-        let mut hashes = record.iter().skip_while(|line| *line != "Checksums-Sha256:").skip(1);
-        let dsc = hashes.find_map(|line| {
-            let words: Vec<_> = line.strip_prefix(' ')?.split(' ').collect();
-            let [hash, _, name] = words[..] else { return None };
-            name.ends_with(".dsc").then(|| (name.to_owned(), hash.to_owned()))
-        });
-        if let Some((dsc, dsc_sha256)) = dsc {
-            versions.push(Version { number: number.to_owned(), dsc, dsc_sha256 });
-        }
-    }
-    versions
 }
 
 /// Whether a version, with or without an epoch, is of a line: `1:10.0.13+ds-1` is of `10.0`.
@@ -322,17 +105,6 @@ fn newest_first(a: &str, b: &str) -> Ordering {
 mod tests {
     use super::*;
 
-    fn package() -> Package {
-        Package {
-            name: "qemu".into(),
-            suite: "trixie".into(),
-            line: "10.0".into(),
-            version: "1:10.0.2+ds-1".into(),
-            dsc_sha256: "ab".repeat(32),
-            base: "cd".repeat(20),
-        }
-    }
-
     #[test]
     fn a_line_is_no_mere_prefix() {
         for version in ["10.0", "10.0.13", "1:10.0.13+ds-0+deb13u1", "1:10.0~rc1+ds-1", "10.0-1"] {
@@ -340,58 +112,6 @@ mod tests {
         }
         for version in ["10.01", "1:10.1.0", "1:110.0.1", "9:1.10.0", "10.0x"] {
             assert!(!is_of_line(version, "10.0"), "{version}");
-        }
-    }
-
-    #[test]
-    fn the_index_gives_the_versions_of_the_line_and_their_hashes() {
-        let text = "\
-Package: qemu
-Binary: qemu-system
-Version: 1:10.0.2+ds-1
-Files:
- 0123 45 qemu_10.0.2+ds-1.dsc
-Checksums-Sha256:
- feed 99 qemu_10.0.2+ds.orig.tar.xz
- beef 45 qemu_10.0.2+ds-1.dsc
-
-Package: qemu
-Version: 1:10.2.1+ds-1
-Checksums-Sha256:
- dead 45 qemu_10.2.1+ds-1.dsc
-
-Package: qemu-web-desktop
-Version: 10.0.1
-Checksums-Sha256:
- dead 45 qemu-web-desktop_10.0.1.dsc
-";
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        let expected = Version {
-            number: "1:10.0.2+ds-1".into(),
-            dsc: "qemu_10.0.2+ds-1.dsc".into(),
-            dsc_sha256: "beef".into(),
-        };
-        assert_eq!(parse_versions(&lines, &package()), [expected]);
-    }
-
-    #[test]
-    fn each_site_is_asked_for_what_it_has() {
-        let sites = parse_sites(
-            "Packages http://example.org/debian/ bookworm\n\
-             DEP-11 http://example.org/debian/ bookworm\n\
-             Packages http://example.org/debian/ bookworm-updates\n\
-             Packages http://example.org/debian-security/ bookworm-security\n",
-        );
-        let list = sources(&sites, "trixie");
-        let lines: Vec<_> = list.lines().map(|line| line.rsplit("] ").next().unwrap()).collect();
-        let ends = [
-            "http://example.org/debian-security/ trixie-security main",
-            "http://example.org/debian/ trixie main",
-            "http://example.org/debian/ trixie-updates main",
-        ];
-        assert_eq!(lines.len(), 3, "{list}");
-        for (line, end) in lines.iter().zip(ends) {
-            assert!(line.ends_with(end), "{line}");
         }
     }
 
@@ -405,14 +125,14 @@ Checksums-Sha256:
     #[test]
     fn a_version_that_is_another_thing_than_it_says_is_refused() {
         use crate::cache::tests::a_step;
-        let package = package();
+        let package = crate::source::apt::tests::package();
         let hash = package.dsc_sha256.clone();
         let version = |number: &str, hash: &str| Version {
             number: number.into(),
             dsc: "qemu.dsc".into(),
             dsc_sha256: hash.into(),
         };
-        let tried = |version: Version| a_step(|step| compare(step, &package, &version));
+        let tried = |version: Version| a_step(|step| compare(step, &package, &version, &[]));
         assert!(tried(version(&package.version, &hash)).is_ok());
         assert!(tried(version("1:10.0.14+ds-1", &"0".repeat(64))).is_ok());
         let error = tried(version(&package.version, &"0".repeat(64))).unwrap_err();

@@ -3,6 +3,7 @@
 mod build;
 mod damage;
 mod device_state;
+mod image;
 mod malformed;
 mod properties;
 mod qcow2;

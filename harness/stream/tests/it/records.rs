@@ -178,6 +178,14 @@ fn the_configuration() {
 }
 
 #[test]
+fn a_long_machine_name() {
+    let stream = Stream::v1_0().u8(7).u32(1024).raw(&[b'm'; 1024]).start_ram().blocks(&[]);
+    let stream = stream.close().end_ram().close().finish();
+    let machine = pcram_stream::Summary::read(stream.as_slice()).unwrap().machine;
+    assert_eq!(machine, Some("m".repeat(1024)));
+}
+
+#[test]
 fn the_page_size_is_the_configurations() {
     let stream = Stream::v10_0()
         .subsection("configuration/target-page-bits", 1)

@@ -1,0 +1,36 @@
+//! `build`: QEMU without and with the series.
+
+use super::{Global, Revision, find, steps};
+use crate::failure::Exit;
+use std::process::ExitCode;
+
+/// The options of a build.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "build options")]
+pub struct Options {
+    /// Compile on N processors [default: all]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Install missing system packages without asking
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The options of `build`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
+    build: Options,
+}
+
+/// Runs `build`.
+pub fn run(global: Global, args: Args) -> ExitCode {
+    let Args { revision, build } = args;
+    super::run(global, revision.label(), |run| {
+        let (release, series) = find(&revision)?;
+        steps::build(run, &revision, &release, &series, &build)?;
+        Ok(Exit::AllHeld)
+    })
+}

@@ -1,0 +1,36 @@
+//! `check`: the checks, on QEMUs that were built before.
+
+use super::{Global, Revision, find, steps};
+use std::process::ExitCode;
+
+/// The options of checks.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "check options")]
+pub struct Options {
+    /// Try only the check ID; `*` stands for any characters; may be given more than once
+    #[arg(long = "row", value_name = "ID")]
+    pub rows: Vec<String>,
+    /// Keep the folder of every check, not only of those that do not hold
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// The options of `check`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
+    check: Options,
+}
+
+/// Runs `check`.
+pub fn run(global: Global, args: Args) -> ExitCode {
+    let Args { revision, check } = args;
+    super::run(global, revision.label(), |run| {
+        let (release, series) = find(&revision)?;
+        let catalogue = steps::catalogue(&series, &check)?;
+        let pair = steps::built(run, &revision, &release, &series)?;
+        steps::check(run, &revision, &release, &catalogue, &pair, &check)
+    })
+}

@@ -1,0 +1,206 @@
+//! The commands, a file each, and what they share: options, a run, and how it ends.
+
+pub mod apply;
+pub mod build;
+pub mod cache;
+pub mod check;
+pub mod fetch;
+pub mod list;
+pub mod verify;
+
+mod steps;
+
+use crate::cache::{self as cache_room, Cache};
+use crate::event::{Event, Events, Report, SCHEMA};
+use crate::failure::{Exit, Failure};
+use crate::machine::shell_word;
+use crate::process;
+use crate::report::{json::Json, terminal::Terminal};
+use crate::source::{Choice, Release, Releases};
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// The options of every command.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Where trees, builds and runs are kept [default: $PCRAM_CACHE, or pcram in the XDG cache
+    /// directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Write the whole run to FILE as JSON lines, one event each
+    #[arg(long, global = true, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Do with what the cache holds; reach for no network
+    #[arg(long, global = true)]
+    offline: bool,
+}
+
+/// The options that say which QEMU and which series.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Revision {
+    /// A revision that `list` shows [default: the first of them]
+    #[arg(value_name = "REVISION")]
+    name: Option<String>,
+    /// The folder of the series [default: the revision's own, in patches/]
+    #[arg(long, value_name = "DIR")]
+    series: Option<PathBuf>,
+    /// Where the source comes from; `auto` takes the first that answers
+    #[arg(long, value_enum, default_value = "auto")]
+    source: Choice,
+    /// A git that has the revision: a path or a URL
+    #[arg(long, value_name = "URL")]
+    git_url: Option<String>,
+    /// The commit, tag or branch in that git [default: the release's tag]
+    #[arg(long, value_name = "REV", requires = "git_url")]
+    git_rev: Option<String>,
+    /// A source tree of yours, which is only read
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+}
+
+impl Revision {
+    /// The revision as the user named it.
+    fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
+/// One run of the tool: its stream of events, its cache, the folder that its checks leave things
+/// in.
+struct Run {
+    events: Events,
+    cache: Cache,
+    folder: cache_room::Run,
+    started: Instant,
+    global: Global,
+}
+
+/// Runs `work` as one run of the tool, tells how it ended, and turns that into an exit code.
+fn run(global: Global, revision: &str, work: impl FnOnce(&Run) -> Result<Exit>) -> ExitCode {
+    end_everything_on_a_signal();
+    let exit = match Run::begin(global, revision) {
+        Ok(run) => run.finish(work(&run)),
+        Err(error) => tell(&error),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn tell(error: &anyhow::Error) -> Exit {
+    eprintln!("error: {error:#}");
+    Exit::of(error)
+}
+
+/// Ctrl-C and its like end every child, then this process; nothing outlives it.
+fn end_everything_on_a_signal() {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            process::kill_all();
+            eprintln!("\ninterrupted; every process of this run was ended");
+            std::process::exit(Exit::Interrupted.code().into());
+        }
+    });
+}
+
+impl Run {
+    fn begin(global: Global, revision: &str) -> Result<Run> {
+        let mut reports: Vec<Box<dyn Report>> = vec![Box::new(Terminal::new(std::io::stdout()))];
+        if let Some(path) = &global.json {
+            reports.push(Box::new(Json::create(path)?));
+        }
+        let cache = Cache::open(global.cache.as_deref())?;
+        let folder = cache.new_run()?;
+        let started = Instant::now();
+        let run = Run { events: Events::new(reports), cache, folder, started, global };
+        run.events.send(Event::RunStarted {
+            schema: SCHEMA,
+            run: run.folder.id.clone(),
+            tool: env!("CARGO_PKG_VERSION").into(),
+            command: std::env::args().skip(1).collect(),
+            revision: revision.into(),
+            host: host(),
+        });
+        Ok(run)
+    }
+
+    fn finish(&self, outcome: Result<Exit>) -> Exit {
+        let exit = outcome.unwrap_or_else(|error| tell(&error));
+        // Gone unless a check left something there.
+        let _ = std::fs::remove_dir(&self.folder.dir);
+        self.events.send(Event::RunFinished {
+            exit: exit.code(),
+            meaning: exit.meaning().into(),
+            seconds: self.started.elapsed().as_secs_f64(),
+        });
+        exit
+    }
+
+    /// The command line that does `command` on the same revision from the same source again.
+    fn repeat(&self, command: &str, revision: &Revision) -> String {
+        let mut words = vec![command.to_owned()];
+        words.extend(revision.name.clone());
+        let mut option = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                words.extend([name.to_owned(), value.to_owned()]);
+            }
+        };
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+        option("--series", text(&revision.series).as_deref());
+        option("--source", (revision.source != Choice::Auto).then(|| revision.source.name()));
+        option("--git-url", revision.git_url.as_deref());
+        option("--git-rev", revision.git_rev.as_deref());
+        option("--tree", text(&revision.tree).as_deref());
+        option("--cache", text(&self.global.cache).as_deref());
+        let words = words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
+        format!("{} {words}", program())
+    }
+}
+
+/// How the user calls this tool: through cargo's alias, where cargo runs it.
+fn program() -> &'static str {
+    if std::env::var_os("CARGO").is_some() { "cargo xtask" } else { "pcram" }
+}
+
+/// The process exit codes, as `--help` ends with them.
+pub fn exit_codes() -> String {
+    let lines = Exit::ALL.map(|exit| format!("  {:>3}  {}", exit.code(), exit.meaning()));
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+fn host() -> String {
+    let name = rustix::system::uname();
+    let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let (system, release) = (word(name.sysname()), word(name.release()));
+    format!("{system} {release} {}, {processors} processors", word(name.machine()))
+}
+
+/// The folder `patches` with its table of releases: in the working directory or above it, else
+/// that of the checkout that this tool was built from.
+fn patches() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("cannot tell the working directory")?;
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let places = here.ancestors().chain([built.as_path()]).map(|dir| dir.join("patches"));
+    let mut found = places.filter(|dir| dir.join("releases.toml").is_file());
+    found.next().ok_or_else(|| {
+        let text = "no patches/releases.toml in this directory or above it; run in a checkout";
+        Failure::usage(text).into()
+    })
+}
+
+/// The release that the user named, and its series' folder.
+fn find(revision: &Revision) -> Result<(Release, PathBuf)> {
+    let patches = patches()?;
+    let releases = Releases::read(&patches.join("releases.toml"))?;
+    let release = match &revision.name {
+        Some(name) => releases.find(name)?.clone(),
+        None => releases.first().clone(),
+    };
+    let series = revision.series.clone().unwrap_or_else(|| patches.join(&release.series));
+    Ok((release, series))
+}

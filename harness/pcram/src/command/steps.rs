@@ -1,0 +1,179 @@
+//! The steps that commands are made of: each takes what the one before it gave.
+
+use super::{Revision, Run, build, check};
+use crate::build::packages::{self, Use};
+use crate::build::{Flags, Pair, Request as BuildRequest, Variant, finished, pair};
+use crate::check::Bench;
+use crate::check::catalogue::Catalogue;
+use crate::check::judge::judge;
+use crate::event::{Event, Outcome, Verdict};
+use crate::failure::Exit;
+use crate::machine::binary::Binary;
+use crate::machine::shell_word;
+use crate::series::{Applied, Series, export as write_tree};
+use crate::source::{Release, Request, Source};
+use anyhow::Result;
+use std::path::Path;
+
+/// The source of a revision.
+pub(super) fn fetch(
+    run: &Run,
+    revision: &Revision,
+    release: &Release,
+    refresh: bool,
+) -> Result<Source> {
+    let request = source_request(run, revision, release, refresh);
+    ensure(run, revision, &request, &[], false)?;
+    crate::source::fetch(&run.cache, &run.events, &request)
+}
+
+/// The series onto that source.
+pub(super) fn apply(
+    run: &Run,
+    revision: &Revision,
+    source: &Source,
+    dir: &Path,
+) -> Result<(Series, Applied)> {
+    let series = Series::load(dir)?;
+    let repeat = run.repeat("apply", revision);
+    let applied = crate::series::apply(&run.cache, &run.events, &source.tree, &series, &repeat)?;
+    Ok((series, applied))
+}
+
+/// The patched tree into a folder of the user's.
+pub(super) fn export(run: &Run, revision: &Revision, applied: &Applied, dir: &Path) -> Result<()> {
+    let to = shell_word(&dir.to_string_lossy());
+    let repeat = format!("{} --to {to}", run.repeat("apply", revision));
+    run.events.step("write", format!("the patched tree to {}", dir.display()), repeat, |step| {
+        let changes = write_tree(&run.cache, step, &applied.tree, dir)?;
+        let result = format!("{} files", changes.written);
+        Ok(((), Outcome::new(result).with("tree", &applied.tree)))
+    })
+}
+
+/// What the series promises; wrong names of rows are found before anything is done for them.
+pub(super) fn catalogue(dir: &Path, options: &check::Options) -> Result<Catalogue> {
+    let catalogue = Catalogue::of_series(dir)?;
+    catalogue.select(&options.rows)?;
+    Ok(catalogue)
+}
+
+/// QEMU without and with the series, built or found; missing system packages are found before
+/// anything is fetched.
+pub(super) fn build(
+    run: &Run,
+    revision: &Revision,
+    release: &Release,
+    dir: &Path,
+    options: &build::Options,
+) -> Result<Pair> {
+    let request = source_request(run, revision, release, false);
+    ensure(run, revision, &request, &[Use::Build], options.yes)?;
+    let source = crate::source::fetch(&run.cache, &run.events, &request)?;
+    let (series, applied) = apply(run, revision, &source, dir)?;
+    let request = build_request(run, revision, &source, options.jobs);
+    pair(&run.cache, &run.events, &request, &variant(&series, &applied))
+}
+
+/// The same pair, where it was built before; nothing is fetched or compiled.
+pub(super) fn built(run: &Run, revision: &Revision, release: &Release, dir: &Path) -> Result<Pair> {
+    let mut request = source_request(run, revision, release, false);
+    request.offline = true;
+    let source = crate::source::fetch(&run.cache, &run.events, &request)?;
+    let (series, applied) = apply(run, revision, &source, dir)?;
+    let request = build_request(run, revision, &source, None);
+    finished(&run.cache, &request, &variant(&series, &applied))
+}
+
+/// The checks of a pair, and what they make of the promises.
+pub(super) fn check(
+    run: &Run,
+    revision: &Revision,
+    release: &Release,
+    catalogue: &Catalogue,
+    pair: &Pair,
+    options: &check::Options,
+) -> Result<Exit> {
+    let checks = catalogue.select(&options.rows)?;
+    let (stock, patched) =
+        (Binary::probe(&pair.stock.qemu_system)?, Binary::probe(&pair.patched.qemu_system)?);
+    let bench = Bench {
+        catalogue,
+        revision: &release.name,
+        stock: &stock,
+        patched: &patched,
+        qemu_img: &pair.patched.qemu_img,
+        folder: &run.folder.dir,
+        keep: options.keep,
+    };
+
+    let alone = run.repeat("check", revision);
+    let what = format!("{} checks on QEMU {}", checks.len(), release.name);
+    let rows = run.events.step("check", what, &alone, |step| {
+        let mut rows = Vec::new();
+        for (at, check) in checks.iter().enumerate() {
+            step.progress(at as u64, checks.len() as u64, &check.id);
+            let row = bench.try_check(check, format!("{alone} --row {}", check.id));
+            run.events.send(Event::Row(row.clone()));
+            rows.push(row);
+        }
+        let held = rows.iter().filter(|row| row.verdict == Verdict::Held).count();
+        Ok((rows, Outcome::new(format!("{held} of {} hold", checks.len()))))
+    })?;
+
+    for judged in judge(catalogue, &rows) {
+        run.events.send(Event::Judged(judged));
+    }
+    let any = |verdict| rows.iter().any(|row| row.verdict == verdict);
+    Ok(match () {
+        () if any(Verdict::Failed) => Exit::PromiseFailed,
+        () if any(Verdict::Broken) => Exit::DidNotBoot,
+        () => Exit::AllHeld,
+    })
+}
+
+fn ensure(
+    run: &Run,
+    revision: &Revision,
+    request: &Request,
+    more: &[Use],
+    yes: bool,
+) -> Result<()> {
+    let uses = [request.uses(&run.cache), more.to_vec()].concat();
+    packages::ensure(&run.events, &uses, yes, &run.repeat("build", revision))
+}
+
+fn source_request(run: &Run, revision: &Revision, release: &Release, refresh: bool) -> Request {
+    Request {
+        release: release.clone(),
+        choice: revision.source,
+        git_url: revision.git_url.clone(),
+        git_rev: revision.git_rev.clone(),
+        tree_dir: revision.tree.clone(),
+        offline: run.global.offline,
+        refresh,
+        repeat: run.repeat("fetch", revision),
+    }
+}
+
+fn build_request(
+    run: &Run,
+    revision: &Revision,
+    source: &Source,
+    jobs: Option<usize>,
+) -> BuildRequest {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    BuildRequest {
+        source: source.tree.clone(),
+        // No revision needs a series of its own to build yet.
+        toolchain: String::new(),
+        flags: Flags::default(),
+        jobs: jobs.unwrap_or_else(all),
+        offline: run.global.offline,
+        repeat: run.repeat("build", revision),
+    }
+}
+
+fn variant(series: &Series, applied: &Applied) -> Variant {
+    Variant::Patched { tree: applied.tree.clone(), series: series.id.clone() }
+}

@@ -1,0 +1,26 @@
+//! `verify`: all of it, from a source to judged promises.
+
+use super::{Global, Revision, check, find, steps};
+use std::process::ExitCode;
+
+/// The options of `verify`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    revision: Revision,
+    #[command(flatten)]
+    build: super::build::Options,
+    #[command(flatten)]
+    check: check::Options,
+}
+
+/// Runs `verify`.
+pub fn run(global: Global, args: Args) -> ExitCode {
+    let Args { revision, build, check } = args;
+    super::run(global, revision.label(), |run| {
+        let (release, series) = find(&revision)?;
+        let catalogue = steps::catalogue(&series, &check)?;
+        let pair = steps::build(run, &revision, &release, &series, &build)?;
+        steps::check(run, &revision, &release, &catalogue, &pair, &check)
+    })
+}

@@ -1,0 +1,46 @@
+//! `pcram`: carries an out-of-tree patch series for QEMU and proves what it does.
+
+use clap::{Parser, Subcommand};
+use pcram::command::{self, apply, build, cache, check, fetch, list, verify};
+use std::process::ExitCode;
+
+/// Carries an out-of-tree patch series for QEMU and proves what it does.
+#[derive(Parser)]
+#[command(name = "pcram", version, after_help = command::exit_codes())]
+struct Cli {
+    #[command(flatten)]
+    global: command::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Do all: fetch, apply, build stock and patched, and check every promise
+    Verify(verify::Args),
+    /// List the revisions that a series is carried for, and what the cache holds of each
+    List(list::Args),
+    /// Fetch the source of a revision into the cache
+    Fetch(fetch::Args),
+    /// Apply the series to the source, and write the patched tree where you want it
+    Apply(apply::Args),
+    /// Build QEMU without and with the series
+    Build(build::Args),
+    /// Try the checks on QEMUs that were built before
+    Check(check::Args),
+    /// Show what the cache holds, and remove what is not wanted any more
+    Cache(cache::Args),
+}
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    match command {
+        Command::Verify(args) => verify::run(global, args),
+        Command::List(args) => list::run(global, args),
+        Command::Fetch(args) => fetch::run(global, args),
+        Command::Apply(args) => apply::run(global, args),
+        Command::Build(args) => build::run(global, args),
+        Command::Check(args) => check::run(global, args),
+        Command::Cache(args) => cache::run(global, args),
+    }
+}

@@ -1,0 +1,164 @@
+//! Deliberate damage turns the right check red: in QEMU, in a stream, in a file, in the reader.
+
+use pcram::check::omission::{Stream, judge};
+use pcram::check::ram_file;
+use pcram::check::visible::judge_running;
+use pcram::event::Verdict;
+use pcram::machine::Machine;
+use pcram::machine::binary::Binary;
+use pcram::machine::launch::{Launch, opt_value};
+use pcram_mirror::address::Board;
+use pcram_stream::{BlockOffset, PageSet, Summary, damage::smuggle_page};
+use qemu_tests::{REVISION, Told, damaged_series, run};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+/// The streams of one healthy run, by side.
+static HEALTHY: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    let row = "p4.migrate-exec.stopped";
+    let told = run(&["check", REVISION, "--row", row, "--keep"]);
+    assert_eq!(told.code(), Some(0), "{}", told.text());
+    let folder = told.folder(row);
+    let stream = |side: &str| fs::read(folder.join(side).join("stream")).expect("a stream");
+    let streams = [stream("stock"), stream("patched")];
+    fs::remove_dir_all(folder.parent().expect("the run's folder")).expect("it can be removed");
+    streams
+});
+
+fn read(stream: &[u8]) -> Stream {
+    let summary = Summary::read(stream).expect("the stream can be read");
+    Stream { summary, load: None, arrived: None }
+}
+
+fn judged(stock: &Stream, patched: &Stream) -> (Verdict, String) {
+    let finding = judge("pc.ram", stock, patched);
+    (finding.verdict, finding.summary)
+}
+
+#[test]
+fn a_page_smuggled_into_the_stream_is_counted() {
+    let [stock, patched] = &*HEALTHY;
+    let (verdict, summary) = judged(&read(stock), &read(patched));
+    assert_eq!(verdict, Verdict::Held, "{summary}");
+
+    let smuggled = smuggle_page(patched, "pc.ram", BlockOffset(0x7000)).unwrap();
+    let (verdict, summary) = judged(&read(stock), &read(&smuggled));
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(summary, "patched: 1 pages of pc.ram in the stream, not 0");
+}
+
+#[test]
+fn a_reader_that_misses_a_block_is_found_out() {
+    let [stock, patched] = &*HEALTHY;
+    for missed in ["pc.ram", "pc.bios"] {
+        let (mut stock, mut patched) = (read(stock), read(patched));
+        for stream in [&mut stock, &mut patched] {
+            stream.summary.blocks.retain(|block| block.idstr != missed);
+        }
+        let (verdict, summary) = judged(&stock, &patched);
+        assert_eq!(verdict, Verdict::Failed);
+        assert!(summary.contains("the list's total is"), "{summary}");
+    }
+    // A reader that lists the block, but misses its pages, sees too few in stock's stream.
+    let (mut stock, patched) = (read(stock), read(patched));
+    let block = stock.summary.blocks.iter_mut().find(|block| block.idstr == "pc.ram").unwrap();
+    (block.pages, block.records) = Default::default();
+    let (verdict, summary) = judged(&stock, &patched);
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(summary, "stock: 0 pages of pc.ram in the stream, not 16384");
+}
+
+#[test]
+fn another_block_that_lost_a_page_is_found_out() {
+    let [stock, patched] = &*HEALTHY;
+    let (stock, mut patched) = (read(stock), read(patched));
+    let block = patched.summary.blocks.iter_mut().find(|block| block.idstr == "pc.rom").unwrap();
+    let mut pages = PageSet::default();
+    block.pages.iter().skip(1).for_each(|page| pages.insert(page));
+    block.pages = pages;
+    let (verdict, summary) = judged(&stock, &patched);
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(summary, "patched: 31 pages of pc.rom in the stream, not 32");
+}
+
+#[test]
+fn a_byte_of_the_file_flipped_is_named_by_its_page() {
+    let binary = Binary::probe(&patched_qemu()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(ram_file::NAME);
+    let layout = Board::I440fx.layout(64 << 20);
+    ram_file::create(&path, 64 << 20).unwrap();
+    let launch = Launch {
+        machine: "pc".into(),
+        accel: "tcg".into(),
+        ram_mib: 64,
+        disk: None,
+        extra: vec!["-pcram-file".into(), opt_value(&path)],
+    };
+    let mut machine = Machine::start(&binary, &launch, folder.path()).unwrap();
+    machine.guest.ready().unwrap();
+    machine.guest.seed(1, 0).unwrap();
+    let generation = machine.guest.stamp().unwrap();
+    let judged = || {
+        let seen = ram_file::census(&path, &layout, 1, &[generation]).unwrap();
+        judge_running(16384, generation, &seen)
+    };
+    assert_eq!(judged().verdict, Verdict::Held, "{judged:?}", judged = judged());
+    ram_file::flip(&path, 0x34_5678).unwrap();
+    let damaged = judged();
+    assert_eq!(damaged.verdict, Verdict::Failed);
+    let named = "16383 were read from the file; the first other one at 0x345000";
+    assert!(damaged.summary.ends_with(named), "{}", damaged.summary);
+}
+
+/// The patched QEMU that the healthy checks ran on.
+fn patched_qemu() -> PathBuf {
+    let told = run(&["build", REVISION]);
+    assert_eq!(told.code(), Some(0), "{}", told.text());
+    let step = told.of("step-finished").find(|step| step["step"] == "build patched").unwrap();
+    let mut evidence = step["evidence"].as_array().unwrap().iter();
+    let figure = evidence.find(|figure| figure["name"] == "qemu-system-x86_64").unwrap();
+    figure["value"].as_str().unwrap().into()
+}
+
+/// A run of the checks on a QEMU with two patches of damage: one undoes the hunk that leaves the
+/// block out, one the check of the file's size. One build serves both tests.
+static DAMAGED: LazyLock<Told> = LazyLock::new(|| {
+    let series = damaged_series(&["undo-omission.patch", "undo-size-check.patch"]);
+    let folder = series.path().to_str().expect("the path is UTF-8");
+    let built = run(&["build", REVISION, "--series", folder]);
+    assert_eq!(built.code(), Some(0), "{}", built.text());
+    let rows = ["p1.*", "p2.prefilled", "p3.*", "p4.migrate-exec.*", "p4.savevm.*"];
+    let rows = rows.iter().flat_map(|row| ["--row", row]);
+    let args: Vec<_> = ["check", REVISION, "--series", folder].into_iter().chain(rows).collect();
+    run(&args)
+});
+
+#[test]
+fn a_hunk_of_the_migration_patch_undone_puts_every_page_back() {
+    let told = &*DAMAGED;
+    assert_eq!(told.code(), Some(1), "{}", told.text());
+    for via in ["migrate-exec", "savevm"] {
+        for guest in ["stopped", "dirtying"] {
+            let row = told.row(&format!("p4.{via}.{guest}"));
+            assert_eq!(row["verdict"], "failed", "{row}");
+            let summary = row["summary"].as_str().unwrap();
+            assert!(summary.contains("16384 pages of pc.ram in the stream, not 0"), "{summary}");
+        }
+    }
+}
+
+#[test]
+fn a_size_check_removed_turns_the_sizes_red_and_nothing_else() {
+    let told = &*DAMAGED;
+    for row in ["p3.short", "p3.long"] {
+        assert_eq!(told.verdict(row), "failed", "{}", told.row(row));
+    }
+    let held = told.of("row").filter(|row| {
+        let id = row["id"].as_str().unwrap();
+        !id.starts_with("p4.") && id != "p3.short" && id != "p3.long"
+    });
+    let red: Vec<_> = held.filter(|row| row["verdict"] != "held").collect();
+    assert!(red.is_empty(), "{red:#?}");
+}
