@@ -178,7 +178,6 @@ impl<'a> Builder<'a> {
     }
 
     fn find_or_make(&mut self, step: &Step, name: &str, parts: &Parts) -> Result<Build> {
-        let start = Instant::now();
         if let Some(build) = find(self.cache, parts)? {
             return Ok(build);
         }
@@ -192,6 +191,7 @@ impl<'a> Builder<'a> {
             }
         }
         let tree = self.tree.as_mut().context("there is no work tree")?;
+        let start = Instant::now();
         let compiled = tree.build(step, name, &parts.tree)?.compiled;
         let seconds = start.elapsed().as_secs_f64();
         let record = Record { parts: parts.clone(), compiled, seconds };

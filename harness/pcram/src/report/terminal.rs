@@ -191,8 +191,28 @@ mod tests {
         events.send(Event::RunFinished { exit, meaning, seconds: 2.5 });
 
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-        // The only figure that a machine decides on.
+        // The only figure here that the machine decides on.
         let text = text.replace(" (0.0 s)", " (TIME)");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        fetch: the source of QEMU 10.0
+            took the source package
+            qemu 1:10.0 (TIME)
+            alone: pcram fetch 10.0
+        apply: a series
+            apply failed
+            held      p4.a                                 1.2 s
+            FAILED    p4.b                                 1.2 s
+                      1 page of pc.ram
+                      left in /runs/1/p4.b
+                      repeat: pcram check 10.0 --row p4.b
+
+        P4 Omission: FAILED (1 of 2 checks)
+            p4.b: 1 page of pc.ram
+            not tried: multifd: no
+
+        P5 Omission: not tried (no check speaks of it)
+
+        exit 1: a promise failed (2.5 s)
+        ");
     }
 }
