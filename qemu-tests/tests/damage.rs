@@ -22,7 +22,8 @@ static HEALTHY: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let folder = told.folder(row);
     let stream = |side: &str| fs::read(folder.join(side).join("stream")).expect("a stream");
     let streams = [stream("stock"), stream("patched")];
-    fs::remove_dir_all(folder.parent().expect("the run's folder")).expect("it can be removed");
+    assert!(folder.ends_with(row), "{} is not the row's folder", folder.display());
+    fs::remove_dir_all(&folder).expect("it can be removed");
     streams
 });
 

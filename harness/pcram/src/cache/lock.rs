@@ -14,8 +14,8 @@ use crate::event::Step;
 use crate::failure::Failure;
 use crate::process;
 
-/// How long another run may hold a lock: longer than a whole build takes.
-const LIMIT: Duration = Duration::from_secs(3600);
+/// How long another run may hold a lock: longer than the builder lets a whole build take.
+const LIMIT: Duration = Duration::from_secs(5 * 3600);
 
 /// A lock that ends when this value is dropped, and with it the last child that it was lent to.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl Lock {
         match told.recv_timeout(LIMIT) {
             Ok(locked) => locked.with_context(|| locking),
             Err(_) => Err(Failure::missing(format!(
-                "another run has held `{name}` for {} minutes; end it, or use another cache",
-                LIMIT.as_secs() / 60
+                "another run has held `{name}` for {} hours; end it, or use another cache",
+                LIMIT.as_secs() / 3600
             ))
             .into()),
         }

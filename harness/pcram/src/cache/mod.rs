@@ -109,7 +109,7 @@ impl Cache {
     /// Waits until no other run holds `name`, and holds it.
     ///
     /// # Errors
-    /// A [`Failure`] where another run holds it for longer than an hour.
+    /// A [`Failure`] where another run holds it for longer than any build takes.
     pub fn lock(&self, name: &str, step: &Step) -> Result<Lock> {
         let lock = Lock::open(&self.root.join("locks").join(name))?;
         lock.wait(name, step)

@@ -216,6 +216,16 @@ impl Catalogue {
         let promises: BTreeSet<_> = catalogue.promises.iter().map(|each| &each.id).collect();
         let mut ids = BTreeSet::new();
         for check in &catalogue.checks {
+            // An id names a folder that is made and removed.
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
+            if !check.id.starts_with(|c: char| c.is_ascii_alphanumeric())
+                || !check.id.chars().all(plain)
+            {
+                let id = &check.id;
+                return Err(format!(
+                    "the check {id:?}: an id is letters, digits, `.`, `-` and `_`"
+                ));
+            }
             if !ids.insert(&check.id) {
                 return Err(format!("the check {} stands there twice", check.id));
             }
@@ -290,6 +300,10 @@ mod tests {
         assert!(with(&unknown).unwrap_err().contains("whenn"));
         let stranger = check("p2.a", "does = 'prefilled'").replace("'P2'", "'P9'");
         assert!(with(&stranger).unwrap_err().contains("speaks of P9"));
+        for id in ["", "..", "/etc", "p2/../..", "a b"] {
+            let error = with(&check(id, "does = 'prefilled'")).unwrap_err();
+            assert!(error.contains("an id is letters"), "{id}: {error}");
+        }
         assert!(Catalogue::parse(&HEAD.replace("layout = 1", "layout = 2")).is_err());
     }
 

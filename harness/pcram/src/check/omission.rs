@@ -92,10 +92,13 @@ pub fn judge(block: &str, stock: &Stream, patched: &Stream) -> Finding {
     };
     let (there, here) = (records(stock), records(patched));
     let others = patched.summary.blocks.len().saturating_sub(1);
+    let meanwhile = patched.load.map_or(String::new(), |load| {
+        format!("; the guest wrote all its RAM {} times meanwhile", load.sweeps)
+    });
     let mut finding = Finding::new(
         wrong,
         format!(
-            "{block} pages in the stream: {here} (stock: {there}); {others} other blocks whole"
+            "{block} pages in the stream: {here} (stock: {there}); {others} other blocks whole{meanwhile}"
         ),
     );
     for (side, stream) in [("stock", stock), ("patched", patched)] {

@@ -82,9 +82,11 @@ struct Run {
 
 /// Runs `work` as one run of the tool, tells how it ended, and turns that into an exit code.
 fn run(global: Global, revision: &str, work: impl FnOnce(&Run) -> Result<Exit>) -> ExitCode {
-    end_everything_on_a_signal();
     let exit = match Run::begin(global, revision) {
-        Ok(run) => run.finish(work(&run)),
+        Ok(run) => {
+            end_everything_on_a_signal(run.folder.dir.clone());
+            run.finish(work(&run))
+        }
         Err(error) => tell(&error),
     };
     ExitCode::from(exit.code())
@@ -95,12 +97,14 @@ fn tell(error: &anyhow::Error) -> Exit {
     Exit::of(error)
 }
 
-/// Ctrl-C and its like end every child, then this process; nothing outlives it.
-fn end_everything_on_a_signal() {
+/// Ctrl-C and its like end every child, then this process; nothing outlives it, and nothing is left
+/// of what its checks were doing.
+fn end_everything_on_a_signal(folder: PathBuf) {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             process::kill_all();
+            let _ = std::fs::remove_dir_all(&folder);
             eprintln!("\ninterrupted; every process of this run was ended");
             std::process::exit(Exit::Interrupted.code().into());
         }
@@ -185,12 +189,12 @@ fn host() -> String {
 fn patches() -> Result<PathBuf> {
     let here = std::env::current_dir().context("cannot tell the working directory")?;
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let places = here.ancestors().chain([built.as_path()]).map(|dir| dir.join("patches"));
-    let mut found = places.filter(|dir| dir.join("releases.toml").is_file());
-    found.next().ok_or_else(|| {
-        let text = "no patches/releases.toml in this directory or above it; run in a checkout";
-        Failure::usage(text).into()
-    })
+    let mut places = here.ancestors().chain([built.as_path()]).map(|dir| dir.join("patches"));
+    let found = places.find(|dir| dir.join("releases.toml").is_file());
+    let found = found.ok_or_else(|| {
+        Failure::usage("no patches/releases.toml in this directory or above it; run in a checkout")
+    })?;
+    Ok(found.strip_prefix(&here).map(Path::to_owned).unwrap_or(found))
 }
 
 /// The release that the user named, and its series' folder.

@@ -54,11 +54,11 @@ impl<W: Write> Terminal<W> {
     fn judgement(&mut self, judged: &Judgement) {
         let Judgement { promise, title, held, tried, .. } = judged;
         let word = word(judged.verdict);
-        if *tried == 0 && judged.not_tried.is_empty() {
-            self.say(&format!("\n{promise} {title}: {word} (no check speaks of it)"));
-            return;
-        }
-        self.say(&format!("\n{promise} {title}: {word} ({held} of {tried} checks)"));
+        let count = match tried {
+            0 if judged.not_tried.is_empty() => "no check speaks of it yet".to_owned(),
+            _ => format!("{held} of {tried} checks"),
+        };
+        self.say(&format!("\n{promise} {title}: {word} ({count})"));
         for line in &judged.evidence {
             self.say(&format!("    {line}"));
         }
@@ -210,7 +210,7 @@ mod tests {
             p4.b: 1 page of pc.ram
             not tried: multifd: no
 
-        P5 Omission: not tried (no check speaks of it)
+        P5 Omission: not tried (no check speaks of it yet)
 
         exit 1: a promise failed (2.5 s)
         ");

@@ -102,7 +102,10 @@ impl Origin {
     pub fn description(&self) -> String {
         match self {
             Origin::Package { name, version, suite, dsc_sha256 } => {
-                format!("source package {name} {version} of {suite}, .dsc sha256 {dsc_sha256}")
+                format!(
+                    "source package {name} {version} of {suite} (upstream with the \
+                     distribution's patches), .dsc sha256 {dsc_sha256}"
+                )
             }
             Origin::Git { url, rev, commit } => format!("{rev} of the git {url}, commit {commit}"),
             Origin::Tree { path } => format!("the folder {} as it is now", path.display()),
