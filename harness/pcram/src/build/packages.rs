@@ -74,14 +74,14 @@ const NEEDS: [Need; 9] = [
 ///
 /// # Errors
 /// A [`Failure`] that lists all that is missing, and the one line that installs it.
-pub fn ensure(events: &Events, uses: &[Use], yes: bool, repeat: &str) -> Result<()> {
-    events.step("prerequisites", "what the system must have", repeat, |step| {
+pub fn ensure(events: &Events, uses: &[Use], yes: bool) -> Result<()> {
+    events.step("prerequisites", "what the system must have", "", |step| {
         let wanted = || NEEDS.iter().filter(|need| uses.contains(&need.of));
         let missing: Vec<&Need> = wanted().filter(|need| !is_there(need)).collect();
         if !missing.is_empty() {
             install(step, &missing, yes)?;
         }
-        Ok(((), Outcome::new(format!("all {} are there", wanted().count()))))
+        Ok(((), Outcome::new(format!("{} looked for, all there", wanted().count()))))
     })
 }
 

@@ -23,7 +23,7 @@ pub(super) fn fetch(
     refresh: bool,
 ) -> Result<Source> {
     let request = source_request(run, revision, release, refresh);
-    ensure(run, revision, &request, &[], false)?;
+    ensure(run, &request, &[], false)?;
     crate::source::fetch(&run.cache, &run.events, &request)
 }
 
@@ -68,7 +68,7 @@ pub(super) fn build(
     options: &build::Options,
 ) -> Result<Pair> {
     let request = source_request(run, revision, release, false);
-    ensure(run, revision, &request, &[Use::Build], options.yes)?;
+    ensure(run, &request, &[Use::Build], options.yes)?;
     let source = crate::source::fetch(&run.cache, &run.events, &request)?;
     let (series, applied) = apply(run, revision, &source, dir)?;
     let request = build_request(run, revision, &source, options.jobs);
@@ -132,15 +132,9 @@ pub(super) fn check(
     })
 }
 
-fn ensure(
-    run: &Run,
-    revision: &Revision,
-    request: &Request,
-    more: &[Use],
-    yes: bool,
-) -> Result<()> {
+fn ensure(run: &Run, request: &Request, more: &[Use], yes: bool) -> Result<()> {
     let uses = [request.uses(&run.cache), more.to_vec()].concat();
-    packages::ensure(&run.events, &uses, yes, &run.repeat("build", revision))
+    packages::ensure(&run.events, &uses, yes)
 }
 
 fn source_request(run: &Run, revision: &Revision, release: &Release, refresh: bool) -> Request {
