@@ -46,7 +46,10 @@ fn not_tried(catalogue: &Catalogue, promise: &str, rows: &[&Row]) -> Vec<String>
     let left_out = catalogue.untried.iter().filter(|each| each.promise == promise);
     let skipped = rows.iter().filter(|row| row.verdict == Verdict::NotTried);
     let mut all: Vec<_> = skipped.map(|row| format!("{}: {}", row.id, row.summary)).collect();
-    all.extend(without_row.map(|check| format!("{}: not asked for", check.id)));
+    let not_asked: Vec<_> = without_row.map(|check| check.id.as_str()).collect();
+    if !not_asked.is_empty() {
+        all.push(format!("not asked for: {}", not_asked.join(", ")));
+    }
     all.extend(left_out.map(|each| format!("{}: {}", each.what, each.why)));
     all
 }
@@ -108,6 +111,6 @@ mod tests {
         assert_eq!(judged[1].verdict, Verdict::NotTried);
         assert_eq!(judged[1].not_tried, ["Xen: no Xen here"]);
         let catalogue = Catalogue::parse(CATALOGUE).unwrap();
-        assert_eq!(judge(&catalogue, &[])[0].not_tried[0], "p1.a: not asked for");
+        assert_eq!(judge(&catalogue, &[])[0].not_tried[0], "not asked for: p1.a, p1.b");
     }
 }

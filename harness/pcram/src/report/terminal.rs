@@ -1,8 +1,8 @@
 //! The run as a person reads it.
 
 use crate::event::{Event, Judgement, Report, Row, Verdict};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// A step shows a bar once it has taken this long.
@@ -11,7 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Lines to `out`, and a progress bar on standard error where that is a terminal.
 pub struct Terminal<W: Write> {
     out: W,
-    bar: ProgressBar,
+    /// The bar of the step under way, once it has taken long enough to have one.
+    bar: Option<ProgressBar>,
     since: Instant,
     judged: bool,
 }
@@ -19,24 +20,36 @@ pub struct Terminal<W: Write> {
 impl<W: Write> Terminal<W> {
     /// A report into `out`.
     pub fn new(out: W) -> Self {
-        let target = if std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("    [{bar:30}] {pos}/{len} {wide_msg}");
-        bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
-        Terminal { out, bar, since: Instant::now(), judged: false }
+        Terminal { out, bar: None, since: Instant::now(), judged: false }
     }
 
     fn say(&mut self, text: &str) {
         let out = &mut self.out;
         // A reader that went away (`| head`) is no reason to stop the run.
-        self.bar.suspend(|| {
+        let mut write = || {
             let _ = writeln!(out, "{text}");
             let _ = out.flush();
-        });
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64, now: &str) {
+        if self.since.elapsed() < PATIENCE {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(new_bar);
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(now.to_owned());
+    }
+
+    fn end_progress(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 
     fn row(&mut self, row: &Row) {
@@ -68,6 +81,13 @@ impl<W: Write> Terminal<W> {
     }
 }
 
+/// A bar on standard error; indicatif draws none where that is no terminal.
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("    [{bar:30}] {pos}/{len} {wide_msg}");
+    let style = style.expect("the template is well-formed").progress_chars("=> ");
+    ProgressBar::new(0).with_style(style)
+}
+
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Held => "held",
@@ -85,23 +105,17 @@ impl<W: Write + Send> Report for Terminal<W> {
                 self.since = Instant::now();
                 self.say(&format!("{step}: {what}"));
             }
-            Event::Progress { done, total, now, .. } => {
-                if self.since.elapsed() >= PATIENCE {
-                    self.bar.set_length(*total);
-                    self.bar.set_position(*done);
-                    self.bar.set_message(now.clone());
-                }
-            }
+            Event::Progress { done, total, now, .. } => self.progress(*done, *total, now),
             Event::Note { text, .. } => self.say(&format!("    {text}")),
             Event::StepFinished { seconds, result, repeat, .. } => {
-                self.bar.reset();
+                self.end_progress();
                 self.say(&format!("    {result} ({seconds:.1} s)"));
                 if !repeat.is_empty() {
                     self.say(&format!("    alone: {repeat}"));
                 }
             }
             Event::StepFailed { step, .. } => {
-                self.bar.reset();
+                self.end_progress();
                 self.say(&format!("    {step} failed"));
             }
             Event::Row(row) => self.row(row),
@@ -110,7 +124,7 @@ impl<W: Write + Send> Report for Terminal<W> {
                 self.judgement(judged);
             }
             Event::RunFinished { exit, meaning, seconds } => {
-                self.bar.finish_and_clear();
+                self.end_progress();
                 // A step has told its end; only promises and errors want a closing word.
                 if !self.judged && *exit == 0 {
                     return;
