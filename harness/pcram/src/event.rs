@@ -4,6 +4,7 @@
 //! (terminal, JSON) implement [`Report`] and know nothing that is not in an event. The JSON form
 //! carries [`SCHEMA`]; a reader that meets a higher number than it knows should refuse.
 
+use crate::process;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -195,6 +196,7 @@ impl Events {
 
     /// Sends one event.
     pub fn send(&self, event: Event) {
+        process::stay_if_ending();
         // A report that panicked has said so already; the others still want the event.
         let mut reports = self.reports.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for report in reports.iter_mut() {

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -60,9 +61,21 @@ fn live() -> MutexGuard<'static, BTreeMap<i32, Ending>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether [`kill_all`] was called: this process is about to end.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Does not return once [`kill_all`] was called: the thread that called it has the last word, and
+/// nobody else tells what became of work whose processes were taken away.
+pub fn stay_if_ending() {
+    while ENDING.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
+
 /// Ends every live group. For the thread that handles Ctrl-C, which exits right afterwards; not
 /// for a signal handler itself, since it takes a lock.
 pub fn kill_all() {
+    ENDING.store(true, Ordering::SeqCst);
     let groups = live();
     for (&id, &ending) in groups.iter() {
         signal_group(id, ending.first_signal());
@@ -133,6 +146,11 @@ impl Group {
             });
         }
         let mut groups = live();
+        if ENDING.load(Ordering::SeqCst) {
+            drop(groups);
+            stay_if_ending();
+            groups = live();
+        }
         let child = command.process_group(0).spawn()?;
         let id = child.id() as i32;
         groups.insert(id, ending);

@@ -189,7 +189,15 @@ fn private(cache: &Cache, step: &Step, wanted: &Wanted, offline: bool) -> Result
             fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
         }
         run(&lock, Command::new("python3").args(["-m", "venv"]).arg(&dir))?;
-        let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--no-cache-dir",
+            "--disable-pip-version-check",
+        ];
         let mut install = Command::new(dir.join("bin/python3"));
         run(&lock, install.args(pip).arg(format!("meson=={installed}")))?;
         write_atomically(&complete, installed).context("finishing the Python environment")?;

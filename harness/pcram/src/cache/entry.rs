@@ -230,7 +230,7 @@ mod tests {
         let (_dir, cache) = cache();
         make(&cache, Kind::Build, "b");
         make(&cache, Kind::Tree, "t");
-        fs::create_dir(cache.folder(Kind::Tree).join(".tmp-x")).unwrap();
+        fs::create_dir(cache.folder(Kind::Tree).join(".pcram-tmp-x")).unwrap();
         let entries = cache.entries().unwrap();
         assert_eq!(names(&entries), ["tree t", "build b"]);
         assert!(entries.iter().all(|entry| (10_000..30_000).contains(&entry.bytes)), "{entries:?}");

@@ -37,7 +37,7 @@ use crate::failure::Failure;
 const LAYOUT: &str = "1";
 
 /// What every temporary name begins with.
-const TEMPORARY: &str = ".tmp-";
+const TEMPORARY: &str = ".pcram-tmp-";
 
 /// The cache, open for use. While one lives, no other run removes sources or temporary files.
 pub struct Cache {
@@ -317,8 +317,8 @@ pub(crate) mod tests {
         let (dir, cache) = cache();
         cache.store().unwrap();
         let left = [
-            dir.path().join(".tmp-a"),
-            cache.folder(Kind::Build).join(".tmp-b"),
+            dir.path().join(".pcram-tmp-a"),
+            cache.folder(Kind::Build).join(".pcram-tmp-b"),
             cache.store_dir().join("objects/pack/tmp_pack_c"),
         ];
         left.iter().for_each(|path| fs::create_dir_all(path.join("in")).unwrap());

@@ -26,6 +26,7 @@ use pcram_mirror::address::{self as mirror, RamLayout};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What all checks of a run share.
@@ -75,11 +76,26 @@ impl Finding {
     }
 }
 
+/// The folder of the check under way.
+static UNDER_WAY: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn under_way() -> MutexGuard<'static, Option<PathBuf>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the folder of the check under way, where a signal ends the run in its middle.
+pub fn abandon() {
+    if let Some(folder) = under_way().take() {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
 impl Bench<'_> {
     /// Tries one check and tells what came of it.
     pub fn try_check(&self, check: &Check, repeat: String) -> Row {
         let folder = self.folder.join(&check.id);
         let start = Instant::now();
+        *under_way() = Some(folder.clone());
         let found = fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))
             .and_then(|()| self.run(&check.procedure, &folder));
@@ -88,6 +104,7 @@ impl Bench<'_> {
             summary: format!("{error:#}"),
             evidence: Vec::new(),
         });
+        *under_way() = None;
         let kept = self.keep || finding.verdict != Verdict::Held;
         if !kept {
             // What cannot be removed now is pruned with its run.

@@ -18,7 +18,7 @@ pub(super) fn check(bench: &Bench, option: &str, folder: &Path) -> Result<Findin
     let args = [bench.launch().board_args(), bench.ram_file_args(&path)].concat();
     let ended = bench.stock.run_to_end(&args, folder)?;
     let said = ended.stderr.trim().to_owned();
-    if ended.code() != Some(1) || !said.ends_with(": invalid option") {
+    if ended.code() != Some(1) || !said.ends_with(&format!("{option}: invalid option")) {
         wrong.push(format!("stock did not refuse {option}: it {}, saying: {said}", ended.how()));
     }
 

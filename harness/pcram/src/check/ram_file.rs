@@ -17,7 +17,9 @@ pub const NAME: &str = "ram,file";
 /// How long a dirtying guest may take to come to a page.
 const STAMPED: Duration = Duration::from_secs(20);
 /// How many generations a guest may be ahead of the one that is waited for.
-const SOON: u64 = 4;
+const SOON: u64 = 64;
+/// How often the file is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Creates a sparse file of `size` bytes, last read an hour before it was last written, so that
 /// on a file system with `relatime` the next reader moves its time of last access.
@@ -126,7 +128,7 @@ pub fn await_stamp(
         if (0..SOON).any(stamped) {
             return Ok(());
         }
-        deadline.left()?;
+        std::thread::sleep(deadline.left()?.min(LOOK_AGAIN));
     }
 }
 

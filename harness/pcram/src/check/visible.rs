@@ -12,7 +12,7 @@ const SEED: u64 = 0x5ee0_0001;
 const WARM_UP: u64 = 2;
 /// How many generations from the reported one on are looked for: the guest may have gone on while
 /// its report was under way.
-const AHEAD: u64 = 6;
+const AHEAD: u64 = 64;
 
 pub(super) fn check(bench: &Bench, when: Moment, folder: &Path) -> Result<Finding> {
     let path = bench.ram_file(folder)?;

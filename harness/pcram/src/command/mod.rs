@@ -11,6 +11,7 @@ pub mod verify;
 mod steps;
 
 use crate::cache::{self as cache_room, Cache};
+use crate::check as check_room;
 use crate::event::{Event, Events, Report, SCHEMA};
 use crate::failure::{Exit, Failure};
 use crate::machine::shell_word;
@@ -20,6 +21,7 @@ use crate::source::{Choice, Release, Releases};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -84,11 +86,14 @@ struct Run {
 fn run(global: Global, revision: &str, work: impl FnOnce(&Run) -> Result<Exit>) -> ExitCode {
     let exit = match Run::begin(global, revision) {
         Ok(run) => {
-            end_everything_on_a_signal(run.folder.dir.clone());
-            run.finish(work(&run))
+            end_everything_on_a_signal();
+            // The panic's own message is on standard error by then.
+            let done = panic::catch_unwind(AssertUnwindSafe(|| work(&run)));
+            run.finish(done.unwrap_or(Ok(Exit::Internal)))
         }
         Err(error) => tell(&error),
     };
+    process::stay_if_ending();
     ExitCode::from(exit.code())
 }
 
@@ -97,14 +102,14 @@ fn tell(error: &anyhow::Error) -> Exit {
     Exit::of(error)
 }
 
-/// Ctrl-C and its like end every child, then this process; nothing outlives it, and nothing is left
-/// of what its checks were doing.
-fn end_everything_on_a_signal(folder: PathBuf) {
+/// Ctrl-C and its like end every child, then this process. Nothing outlives it, and nothing is left
+/// of the check under way; what checks left before that stays.
+fn end_everything_on_a_signal() {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             process::kill_all();
-            let _ = std::fs::remove_dir_all(&folder);
+            check_room::abandon();
             eprintln!("\ninterrupted; every process of this run was ended");
             std::process::exit(Exit::Interrupted.code().into());
         }

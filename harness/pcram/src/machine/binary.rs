@@ -2,9 +2,11 @@
 //!
 //! What a binary offers is read from its own help, never from its version number.
 
+use super::shell_line;
 use crate::failure::{Exit, Failure};
 use crate::process::Group;
 use anyhow::{Context, Result};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -67,12 +69,16 @@ impl Binary {
         })
     }
 
-    /// Runs the binary until it ends by itself, or its limit is reached.
+    /// Runs the binary until it ends by itself, or its limit is reached. It leaves `command-line`
+    /// and `qemu.log` in `folder`.
     pub fn run_to_end(&self, args: &[String], folder: &Path) -> Result<Ended> {
         let mut command = Command::new(&self.path);
         command.args(args).current_dir(folder);
         without_override(&mut command);
-        run_to_end(&mut command)
+        fs::write(folder.join("command-line"), shell_line(&command))?;
+        let ended = run_to_end(&mut command)?;
+        fs::write(folder.join("qemu.log"), format!("{}{}", ended.stdout, ended.stderr))?;
+        Ok(ended)
     }
 }
 

@@ -21,6 +21,9 @@ pub struct Guest {
     serial: UnixStream,
     generation: u64,
     swept: u64,
+    /// Whether a report was read. A guest that was migrated in the middle of a line begins with
+    /// the rest of it.
+    spoken: bool,
 }
 
 /// What the guest found of the stamps that it looked for.
@@ -45,7 +48,7 @@ impl Guest {
     /// The guest behind these two sockets; its reports are logged to `log`.
     pub fn new(debug: UnixStream, serial: UnixStream, log: &Path) -> Result<Guest> {
         let reports = Lines::new(debug, log, "debug port")?;
-        Ok(Guest { reports, serial, generation: 0, swept: 0 })
+        Ok(Guest { reports, serial, generation: 0, swept: 0, spoken: false })
     }
 
     /// Waits until the guest is up, and gives the RAM that it found.
@@ -125,6 +128,15 @@ impl Guest {
         self.generation
     }
 
+    /// Reads what is left of a guest whose QEMU has ended.
+    pub fn hear_out(&mut self) {
+        while let Some(line) = self.reports.last_words() {
+            if let Ok(report) = line.parse() {
+                self.note(&report);
+            }
+        }
+    }
+
     fn tell(&mut self, command: Command) -> Result<()> {
         self.reports.log(&format!("-> {command:?}"));
         self.serial
@@ -135,7 +147,11 @@ impl Guest {
     fn answer<T>(&mut self, what: &str, wanted: impl Fn(Report) -> Option<T>) -> Result<T> {
         let deadline = Deadline::after(ANSWER, what);
         loop {
-            let report = self.reports.next(&deadline)?.parse::<Report>()?;
+            let report = match self.reports.next(&deadline)?.parse::<Report>() {
+                Err(_) if !self.spoken => continue,
+                parsed => parsed?,
+            };
+            self.spoken = true;
             if let Report::Failed { reason } = &report {
                 let text = format!("the guest cannot run on this machine: {reason}");
                 return Err(Failure::new(Exit::DidNotBoot, text).into());

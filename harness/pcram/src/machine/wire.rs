@@ -60,6 +60,11 @@ impl Lines {
         self.lines.try_recv().ok()
     }
 
+    /// The next line of a QEMU that has ended; `None` after its last.
+    pub fn last_words(&self) -> Option<String> {
+        self.lines.recv().ok()
+    }
+
     /// Writes a line of our own into the log, so that it shows both directions.
     pub fn log(&mut self, text: &str) {
         // As above: a full disk must not stop the run.

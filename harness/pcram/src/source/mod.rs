@@ -25,8 +25,8 @@ use crate::failure::Failure;
 /// Where the user wants a source from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Choice {
-    /// The first that answers: the tree or revision that was named, what the cache has, the
-    /// distribution's package, the git
+    /// The first that answers: the tree or git that was named, the distribution's package (from
+    /// the cache, where it is there)
     #[default]
     Auto,
     /// The distribution's source package
@@ -120,29 +120,24 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
+    /// A git that the user named, and then the package.
     fn auto(&self) -> Result<Source> {
-        let Request { release, git_url, refresh, .. } = self.request;
-        let asked_for = |source: &Source| match (&source.origin, git_url) {
-            (Origin::Git { url, .. }, Some(asked)) => *url == git::shown(asked),
-            _ => true,
-        };
-        let known = cached(self.cache, &release.name).into_iter().find(asked_for);
-        if !refresh && let Some(source) = known {
-            return Ok(self.known(source));
-        }
+        let Request { release, git_url, .. } = self.request;
         let mut silent = Vec::new();
-        match self.package() {
-            Ok(source) => return Ok(source),
-            Err(error) => silent.push(format!("the source package does not answer: {error:#}")),
-        }
         if git_url.is_some() {
             match self.git() {
-                Ok(source) => {
-                    self.step.note(format!("took the git, since {}", silent.join("; ")));
-                    return Ok(source);
-                }
+                Ok(source) => return Ok(source),
                 Err(error) => silent.push(format!("the git does not answer: {error:#}")),
             }
+        }
+        match self.package() {
+            Ok(source) => {
+                for reason in silent {
+                    self.step.note(format!("took the source package, since {reason}"));
+                }
+                return Ok(source);
+            }
+            Err(error) => silent.push(format!("the source package does not answer: {error:#}")),
         }
         Err(Failure::missing(format!(
             "no source of QEMU {} answers: {}. Name a git by --git-url URL, or a source tree by \
