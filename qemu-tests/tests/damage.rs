@@ -8,7 +8,7 @@ use pcram::machine::Machine;
 use pcram::machine::binary::Binary;
 use pcram::machine::launch::{Launch, opt_value};
 use pcram_mirror::address::Board;
-use pcram_stream::{BlockOffset, PageSet, Summary, damage::smuggle_page};
+use pcram_stream::{BlockOffset, PageSet, damage::smuggle_page};
 use qemu_tests::{REVISION, Told, damaged_series, run};
 use std::fs;
 use std::path::PathBuf;
@@ -28,8 +28,7 @@ static HEALTHY: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 });
 
 fn read(stream: &[u8]) -> Stream {
-    let summary = Summary::read(stream).expect("the stream can be read");
-    Stream { summary, load: None, arrived: None }
+    Stream::read("pc.ram", stream).expect("the stream can be read")
 }
 
 fn judged(stock: &Stream, patched: &Stream) -> (Verdict, String) {
@@ -81,6 +80,15 @@ fn another_block_that_lost_a_page_is_found_out() {
     let (verdict, summary) = judged(&stock, &patched);
     assert_eq!(verdict, Verdict::Failed);
     assert_eq!(summary, "patched: 31 pages of pc.rom in the stream, not 32");
+}
+
+#[test]
+fn another_block_that_holds_something_else_is_found_out() {
+    let [stock, patched] = &*HEALTHY;
+    let smuggled = smuggle_page(patched, "pc.bios", BlockOffset(0x3000)).unwrap();
+    let (verdict, summary) = judged(&read(stock), &read(&smuggled));
+    assert_eq!(verdict, Verdict::Failed);
+    assert_eq!(summary, "patched: the pages of pc.bios hold something else than stock's");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod untouched;
 pub mod visible;
 
 mod capability_refused;
+mod content;
 mod option;
 mod prefilled;
 mod refusal;

@@ -4,29 +4,35 @@
 //! it sends on each of its connections (several with multifd) goes on to the destination and into
 //! a file per connection. What the destination answers goes back unrecorded.
 
+use super::deadline::Deadline;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A man in the middle of every channel of one migration.
 pub struct Recorder {
     socket: PathBuf,
-    channels: Arc<Mutex<Vec<Channel>>>,
+    channels: Receiver<Channel>,
     over: Arc<AtomicBool>,
     _sockets: TempDir,
 }
 
 struct Channel {
     file: PathBuf,
-    recording: thread::JoinHandle<io::Result<u64>>,
+    recorded: Receiver<io::Result<u64>>,
 }
+
+/// How long the last bytes of a completed migration may take to go through.
+const THROUGH: Duration = Duration::from_secs(30);
 
 impl Recorder {
     /// Records into `folder`, as `channel-0.stream` and so on, what goes to the unix socket
@@ -36,20 +42,22 @@ impl Recorder {
         let socket = sockets.path().join("channel");
         let listener = UnixListener::bind(&socket)
             .with_context(|| format!("cannot listen on {}", socket.display()))?;
-        let channels: Arc<Mutex<Vec<Channel>>> = Arc::default();
+        let (opened, channels) = channel();
         let over = Arc::new(AtomicBool::new(false));
-        let (known, ended) = (Arc::clone(&channels), Arc::clone(&over));
+        let ended = Arc::clone(&over);
         let (destination, folder) = (destination.to_owned(), folder.to_owned());
         thread::Builder::new().name("recorder".into()).spawn(move || {
-            for source in listener.incoming().map_while(Result::ok) {
+            for (number, source) in listener.incoming().map_while(Result::ok).enumerate() {
                 if ended.load(Ordering::SeqCst) {
                     return;
                 }
-                let mut known = known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let file = folder.join(format!("channel-{}.stream", known.len()));
+                let file = folder.join(format!("channel-{number}.stream"));
                 let (far, copy) = (destination.clone(), file.clone());
-                let recording = thread::spawn(move || record(source, &far, &copy));
-                known.push(Channel { file, recording });
+                let (done, recorded) = channel();
+                thread::spawn(move || done.send(record(source, &far, &copy)));
+                if opened.send(Channel { file, recorded }).is_err() {
+                    return;
+                }
             }
         })?;
         Ok(Recorder { socket, channels, over, _sockets: sockets })
@@ -63,11 +71,16 @@ impl Recorder {
     /// The recordings, in the order in which the source connected; waits until each has ended, as
     /// it does when the migration has.
     pub fn finish(&self) -> Result<Vec<PathBuf>> {
-        let mut known = self.channels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let recordings = known.drain(..).map(|channel| {
-            let bytes = channel.recording.join().expect("a recorder does not panic");
-            bytes.with_context(|| format!("cannot record {}", channel.file.display()))?;
-            Ok(channel.file)
+        let deadline = Deadline::after(THROUGH, "a migration channel to be opened");
+        let first = self.channels.recv_timeout(deadline.left()?).map_err(|_| deadline.expired())?;
+        // A destination that has everything had all its channels opened before.
+        let channels = std::iter::once(first).chain(self.channels.try_iter());
+        let recordings = channels.map(|Channel { file, recorded }| {
+            let what = format!("the end of the channel {}", file.display());
+            let deadline = Deadline::after(THROUGH, what);
+            let bytes = recorded.recv_timeout(deadline.left()?).map_err(|_| deadline.expired())?;
+            bytes.with_context(|| format!("cannot record {}", file.display()))?;
+            Ok(file)
         });
         recordings.collect()
     }

@@ -155,6 +155,11 @@ impl Machine {
     }
 }
 
+/// A QEMU that ran, and would not migrate or save.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoStream(pub String);
+
 /// The connection that QEMU makes to `listener`; `None` where QEMU ended instead.
 fn accept_from(
     group: &mut Group,
