@@ -1,6 +1,8 @@
 //! The tool as tests that need a QEMU run it: as a process of its own, read through its JSON.
 
 use serde_json::Value;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -76,6 +78,16 @@ impl Told {
     pub fn text(&self) -> String {
         let Output { stdout, stderr, .. } = &self.output;
         format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
+    }
+}
+
+/// Tells that the test `name` is skipped, and why; the test then returns. `cargo ci` holds the
+/// skips against `ci/skips.txt`.
+pub fn skip(name: &str, reason: &str) {
+    eprintln!("skipped {name}: {reason}");
+    if let Some(path) = std::env::var_os("PCRAM_SKIPS_FILE") {
+        let file = File::options().append(true).create(true).open(path);
+        writeln!(file.expect("the list of skips"), "{name}: {reason}").expect("a skip is told");
     }
 }
 
