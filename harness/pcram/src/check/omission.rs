@@ -11,7 +11,7 @@ use crate::machine::binary::Binary;
 use crate::machine::channel::Recorder;
 use crate::machine::guest::Found;
 use crate::machine::launch::Launch;
-use crate::machine::{Machine, NoStream};
+use crate::machine::{Machine, NoStream, sockets};
 use crate::process::{Ending, run};
 use anyhow::{Context, Result, ensure};
 use pcram_mirror::ram_list::{Carrier, RamBlock, bytes_total_with_ignored};
@@ -228,7 +228,7 @@ impl Making<'_> {
     }
 
     fn migrate_unix(&self, mut source: Machine, binary: &Binary) -> Result<Stream> {
-        let sockets = tempfile::Builder::new().prefix("pcram-").tempdir()?;
+        let sockets = sockets::folder()?;
         let socket = sockets.path().join("incoming");
         let mut launch = self.launch();
         launch.extra.extend(["-incoming".to_owned(), format!("unix:{}", socket.display())]);

@@ -5,6 +5,7 @@
 //! a file per connection. What the destination answers goes back unrecorded.
 
 use super::deadline::Deadline;
+use super::sockets;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -38,7 +39,7 @@ impl Recorder {
     /// Records into `folder`, as `channel-0.stream` and so on, what goes to the unix socket
     /// `destination`.
     pub fn start(destination: &Path, folder: &Path) -> Result<Recorder> {
-        let sockets = tempfile::Builder::new().prefix("pcram-").tempdir()?;
+        let sockets = sockets::folder()?;
         let socket = sockets.path().join("channel");
         let listener = UnixListener::bind(&socket)
             .with_context(|| format!("cannot listen on {}", socket.display()))?;

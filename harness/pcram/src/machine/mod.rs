@@ -6,6 +6,7 @@ pub mod deadline;
 pub mod guest;
 pub mod launch;
 pub mod qmp;
+pub mod sockets;
 pub mod wire;
 
 use crate::failure::{Exit, Failure};
@@ -49,8 +50,7 @@ impl Machine {
     pub fn start(binary: &Binary, launch: &Launch, folder: &Path) -> Result<Machine> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the run folder {}", folder.display()))?;
-        // A socket's path may be 107 bytes long at most, which a run folder's may exceed.
-        let sockets = tempfile::Builder::new().prefix("pcram-").tempdir()?;
+        let sockets = sockets::folder()?;
         let listen = |name: &str| UnixListener::bind(sockets.path().join(name));
         let (monitor, debug, serial) = (listen("monitor")?, listen("debug")?, listen("serial")?);
         fs::write(folder.join("bare.bin"), pcram_guests::BARE)?;

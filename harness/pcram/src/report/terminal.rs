@@ -1,8 +1,9 @@
 //! The run as a person reads it.
 
 use crate::event::{Event, Judgement, Report, Row, Verdict};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A step shows a bar once it has taken this long.
@@ -37,10 +38,7 @@ impl<W: Write> Terminal<W> {
     }
 
     fn progress(&mut self, done: u64, total: u64, now: &str) {
-        if self.since.elapsed() < PATIENCE {
-            return;
-        }
-        let bar = self.bar.get_or_insert_with(new_bar);
+        let bar = self.bar.get_or_insert_with(|| late_bar(self.since));
         bar.set_length(total);
         bar.set_position(done);
         bar.set_message(now.to_owned());
@@ -81,11 +79,22 @@ impl<W: Write> Terminal<W> {
     }
 }
 
-/// A bar on standard error; indicatif draws none where that is no terminal.
-fn new_bar() -> ProgressBar {
+/// A bar on standard error that shows once a step that began at `since` has taken long enough;
+/// indicatif draws none where that is no terminal.
+fn late_bar(since: Instant) -> ProgressBar {
     let style = ProgressStyle::with_template("    [{bar:30}] {pos}/{len} {wide_msg}");
     let style = style.expect("the template is well-formed").progress_chars("=> ");
-    ProgressBar::new(0).with_style(style)
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+    bar.set_style(style);
+    let later = bar.clone();
+    thread::spawn(move || {
+        thread::sleep(PATIENCE.saturating_sub(since.elapsed()));
+        if !later.is_finished() {
+            later.set_draw_target(ProgressDrawTarget::stderr());
+            later.tick();
+        }
+    });
+    bar
 }
 
 fn word(verdict: Verdict) -> &'static str {

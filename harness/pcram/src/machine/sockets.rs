@@ -1,0 +1,65 @@
+//! Short-lived folders for sockets, whose paths may be 107 bytes long at most.
+//!
+//! They lie in the temporary directory under this process's id, so that what a killed run left is
+//! known by the id of a process that is gone.
+
+use anyhow::{Context, Result};
+use regex::Regex;
+use std::fs;
+use std::path::Path;
+use std::sync::Once;
+use tempfile::TempDir;
+
+/// What the sockets in such a folder may be called.
+pub const NAMES: [&str; 5] = ["monitor", "debug", "serial", "incoming", "channel"];
+
+static SWEEP: Once = Once::new();
+
+/// A new folder, removed when dropped. The first call of a process removes what killed runs left.
+pub fn folder() -> Result<TempDir> {
+    let place = std::env::temp_dir();
+    SWEEP.call_once(|| sweep(&place));
+    let prefix = format!("pcram-{}-", std::process::id());
+    let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&place);
+    made.with_context(|| format!("cannot make a folder for sockets in {}", place.display()))
+}
+
+/// Removes the folders of processes that are gone: the sockets by their names, and then the folder
+/// if that has emptied it. What cannot be removed is somebody else's.
+fn sweep(place: &Path) {
+    let ours = Regex::new(r"^pcram-(\d+)-\w{6}$").expect("the pattern is well-formed");
+    for entry in fs::read_dir(place).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_dead = |id: &str| !Path::new("/proc").join(id).exists();
+        if ours.captures(&name).is_some_and(|found| is_dead(&found[1])) {
+            for socket in NAMES {
+                let _ = fs::remove_file(entry.path().join(socket));
+            }
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dead_runs_left_is_swept_and_nothing_of_others() {
+        let place = tempfile::tempdir().unwrap();
+        // No process has an id above the kernel's largest limit, 2^22.
+        let dead = "pcram-4194305-abcdef".to_owned();
+        let alive = format!("pcram-{}-abcdef", std::process::id());
+        let stranger = "pcram-4194306-ghijkl".to_owned();
+        for name in [&dead, &alive, &stranger, &"other".to_owned()] {
+            fs::create_dir(place.path().join(name)).unwrap();
+            fs::write(place.path().join(name).join("monitor"), "").unwrap();
+        }
+        fs::write(place.path().join(&stranger).join("letter"), "kept").unwrap();
+        sweep(place.path());
+        assert!(!place.path().join(dead).exists());
+        assert!(place.path().join(alive).join("monitor").exists());
+        assert!(place.path().join(stranger).join("letter").exists());
+        assert!(place.path().join("other").join("monitor").exists());
+    }
+}
