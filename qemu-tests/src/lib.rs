@@ -102,6 +102,12 @@ pub fn damaged_series(patches: &[&str]) -> TempDir {
     }
     let checks = root().join("patches/checks.toml");
     std::fs::copy(checks, folder.path().join("checks.toml")).expect("a copy of the checks");
+    let included = folder.path().join("checks");
+    std::fs::create_dir(&included).expect("a folder for the checks");
+    for entry in std::fs::read_dir(root().join("patches/checks")).expect("the included checks") {
+        let path = entry.expect("an entry").path();
+        std::fs::copy(&path, included.join(path.file_name().expect("a name"))).expect("a copy");
+    }
     let list = folder.path().join("series");
     let mut series = std::fs::read_to_string(&list).expect("the series file");
     for patch in patches {

@@ -46,6 +46,8 @@ pub enum Verdict {
     Failed,
     /// It could not be tried to its end: a QEMU did not boot, a wait timed out.
     Broken,
+    /// It was tried and does not hold, as was foretold of this QEMU line's machinery.
+    Cannot,
     /// It was not tried; the evidence says why.
     NotTried,
 }

@@ -1,26 +1,35 @@
 //! A running QEMU with a RAM file refuses a migration capability by name.
 
-use super::{Bench, Finding};
+use super::Finding;
+use super::trial::Trial;
 use crate::machine::qmp::QmpError;
 use anyhow::Result;
+use serde::Deserialize;
 use serde_json::json;
-use std::path::Path;
 
-pub(super) fn check(
-    bench: &Bench,
-    capability: &str,
-    message: &str,
-    folder: &Path,
-) -> Result<Finding> {
-    let path = bench.ram_file(folder)?;
-    let mut machine = bench.start_patched(&path, folder)?;
-    let arguments = json!({ "capabilities": [{ "capability": capability, "state": true }] });
-    let said = match machine.qmp.execute("migrate-set-capabilities", arguments) {
-        Ok(_) => None,
-        Err(error) => Some(error.downcast::<QmpError>()?.text),
-    };
-    machine.kill()?;
-    Ok(judge(capability, said, message))
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CapabilityRefused {
+    /// The capability.
+    capability: String,
+    /// The monitor's reason, whole.
+    message: String,
+}
+
+impl CapabilityRefused {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let CapabilityRefused { capability, message } = self;
+        let path = trial.ram_file()?;
+        let mut machine = trial.start_patched(&path)?;
+        let arguments = json!({ "capabilities": [{ "capability": capability, "state": true }] });
+        let said = match machine.qmp.execute("migrate-set-capabilities", arguments) {
+            Ok(_) => None,
+            Err(error) => Some(error.downcast::<QmpError>()?.text),
+        };
+        machine.kill()?;
+        Ok(judge(capability, said, message))
+    }
 }
 
 fn judge(capability: &str, said: Option<String>, expected: &str) -> Finding {

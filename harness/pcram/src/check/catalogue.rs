@@ -1,5 +1,9 @@
 //! Promises and checks as data: what `checks.toml` of a series says.
 
+use super::board::{Board, Differences};
+use super::cannot::{self, Cannot};
+use super::need::Need;
+use super::procedure::Procedure;
 use crate::failure::Failure;
 use anyhow::{Context, Result};
 use regex::Regex;
@@ -30,23 +34,27 @@ pub struct Catalogue {
     #[serde(rename = "promise")]
     pub promises: Vec<Promise>,
     /// The checks, in the order in which they run.
-    #[serde(rename = "check")]
+    #[serde(rename = "check", default)]
     pub checks: Vec<Check>,
     /// What is known not to be tried.
     #[serde(rename = "untried", default)]
     pub untried: Vec<Untried>,
+    /// Files beside this one that hold more checks, and more that is not tried.
+    #[serde(default)]
+    include: Vec<PathBuf>,
+    /// The checks that this line's machinery cannot keep.
+    #[serde(skip)]
+    pub cannot: Vec<Cannot>,
 }
 
-/// A machine type with its accelerator and RAM.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Board {
-    /// The machine type, e.g. `pc`.
-    pub machine: String,
-    /// The accelerator, e.g. `tcg`.
-    pub accel: String,
-    /// RAM in MiB.
-    pub ram_mib: u64,
+/// What an included file holds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Included {
+    #[serde(rename = "check", default)]
+    checks: Vec<Check>,
+    #[serde(rename = "untried", default)]
+    untried: Vec<Untried>,
 }
 
 /// A promise of the series.
@@ -68,6 +76,15 @@ pub struct Check {
     pub promise: String,
     /// What it checks, in words.
     pub title: String,
+    /// Whether it is tried only where everything is asked for.
+    #[serde(default)]
+    pub thorough: bool,
+    /// Where its machine differs from the catalogue's.
+    #[serde(default)]
+    pub on: Differences,
+    /// Without what it cannot be tried.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// What is done, and with what.
     #[serde(flatten)]
     pub procedure: Procedure,
@@ -85,109 +102,6 @@ pub struct Untried {
     pub why: String,
 }
 
-/// The things that a check can do. Each is a file of its own in this folder.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "does", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Procedure {
-    /// The patched help offers the option; stock refuses it.
-    Option {
-        /// The option, with its dash.
-        option: String,
-    },
-    /// A file that was filled beforehand is what the guest finds.
-    Prefilled,
-    /// What the guest wrote is read from the file by this process.
-    Visible {
-        /// When it is read.
-        when: Moment,
-    },
-    /// QEMU refuses to start, with one line, and leaves the file alone.
-    Refusal {
-        /// What lies at the path.
-        file: FileKind,
-        /// The words after the board's; `{opt-path}` as above, `{path}` as it is.
-        args: Vec<String>,
-        /// The machine type, where it is not the board's.
-        #[serde(default)]
-        machine: Option<String>,
-        /// The line on standard error, whole; `{path}`, `{size}` (the file's, in bytes) and
-        /// `{ram}` (the machine's, in bytes) stand for what they say.
-        message: String,
-    },
-    /// A running QEMU refuses a migration capability by name.
-    CapabilityRefused {
-        /// The capability.
-        capability: String,
-        /// The monitor's reason, whole.
-        message: String,
-    },
-    /// A saved or migrated stream holds no page of the block, and every other block whole.
-    Omission {
-        /// How the stream is made.
-        via: Via,
-        /// What the guest does meanwhile.
-        guest: Load,
-    },
-}
-
-/// When the file is read.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Moment {
-    /// While the guest runs.
-    Running,
-    /// After `stop`, in the middle of the guest's writing.
-    Stopped,
-    /// After SIGKILL, in the middle of the guest's writing.
-    Killed,
-}
-
-/// How a stream is made.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Via {
-    /// `migrate exec:`, into a file.
-    MigrateExec,
-    /// `migrate unix:`, recorded on its way to a destination on the same file.
-    MigrateUnix,
-    /// `savevm`, into a qcow2.
-    Savevm,
-}
-
-/// What the guest does while the stream is made.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Load {
-    /// Nothing: it is stopped.
-    Stopped,
-    /// It writes every page of RAM, again and again.
-    Dirtying,
-}
-
-/// What lies at the path that a QEMU is to refuse.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum FileKind {
-    /// A file of the right size.
-    Right,
-    /// Nothing.
-    Missing,
-    /// A file of the right size that may only be read.
-    ReadOnly,
-    /// A file that is one byte too short.
-    Short,
-    /// A file that is one byte too long.
-    Long,
-    /// A directory.
-    Directory,
-    /// A named pipe.
-    Fifo,
-    /// A listening unix socket.
-    Socket,
-    /// A character device.
-    Device,
-}
-
 impl Catalogue {
     /// Reads the catalogue of the series in `series`: its own, or its parent folder's.
     pub fn of_series(series: &Path) -> Result<Catalogue> {
@@ -200,15 +114,33 @@ impl Catalogue {
                  without it there is nothing to check"
             ))
         })?;
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Catalogue::parse(&text)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())).into())
+        let mut catalogue = Catalogue::in_file(&path)?;
+        let cannot = series.join(cannot::FILE);
+        if cannot.is_file() {
+            catalogue.cannot = read::<cannot::List>(&cannot)?.cannot;
+            catalogue.check_cannot().map_err(|error| wrong(&cannot, &error))?;
+        }
+        Ok(catalogue)
+    }
+
+    /// Reads a catalogue and the files that it includes.
+    fn in_file(path: &Path) -> Result<Catalogue> {
+        let mut catalogue: Catalogue = read(path)?;
+        for include in catalogue.include.clone() {
+            let more: Included = read(&path.with_file_name(include))?;
+            catalogue.checks.extend(more.checks);
+            catalogue.untried.extend(more.untried);
+        }
+        catalogue.validated().map_err(|error| wrong(path, &error))
     }
 
     /// Reads a catalogue from its text; the error says what is wrong where.
     pub fn parse(text: &str) -> Result<Catalogue, String> {
-        let catalogue: Catalogue = toml::from_str(text).map_err(|error| error.to_string())?;
+        toml::from_str::<Catalogue>(text).map_err(|error| error.to_string())?.validated()
+    }
+
+    fn validated(self) -> Result<Catalogue, String> {
+        let catalogue = self;
         if catalogue.layout != LAYOUT {
             let found = catalogue.layout;
             return Err(format!("layout is {found}; this tool reads layout {LAYOUT}"));
@@ -240,13 +172,25 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The checks whose name matches one of `patterns`, where `*` stands for any characters; all
-    /// where there is no pattern. A pattern that matches none is an error that names them all.
-    pub fn select(&self, patterns: &[String]) -> Result<Vec<&Check>> {
+    fn check_cannot(&self) -> Result<(), String> {
+        let unknown = |cannot: &&Cannot| self.checks.iter().all(|it| it.id != cannot.check);
+        match self.cannot.iter().find(unknown) {
+            Some(Cannot { check, .. }) => Err(format!("no check is named {check}")),
+            None => Ok(()),
+        }
+    }
+
+    /// The checks whose name matches one of `patterns`, where `*` stands for any characters. Where
+    /// there is no pattern, those of the default set, or all where `thorough` is asked for. A
+    /// pattern that matches none is an error that names them all.
+    pub fn select(&self, patterns: &[String], thorough: bool) -> Result<Vec<&Check>> {
         let matchers = patterns.iter().map(|pattern| self.matcher(pattern));
         let matchers = matchers.collect::<Result<Vec<_>>>()?;
         let wanted = |check: &&Check| {
-            matchers.is_empty() || matchers.iter().any(|matcher| matcher.is_match(&check.id))
+            if matchers.is_empty() {
+                return thorough || !check.thorough;
+            }
+            matchers.iter().any(|matcher| matcher.is_match(&check.id))
         };
         Ok(self.checks.iter().filter(wanted).collect())
     }
@@ -260,6 +204,16 @@ impl Catalogue {
         let known = known.join("\n  ");
         Err(Failure::usage(format!("no check is named {pattern}; there are\n  {known}")).into())
     }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).map_err(|error| wrong(path, &error.to_string()))
+}
+
+fn wrong(path: &Path, error: &str) -> anyhow::Error {
+    Failure::usage(format!("{}: {error}", path.display())).into()
 }
 
 #[cfg(test)]
@@ -289,7 +243,7 @@ mod tests {
         let text = check("p2.a", "does = 'visible'\nwhen = 'stopped'");
         let catalogue = with(&text).unwrap();
         let procedure = &catalogue.checks[0].procedure;
-        assert!(matches!(procedure, Procedure::Visible { when: Moment::Stopped }));
+        assert!(matches!(procedure, Procedure::Visible(_)));
     }
 
     #[test]
@@ -313,7 +267,7 @@ mod tests {
         let catalogue = with(&text).unwrap();
         let ids = |patterns: &[&str]| {
             let patterns: Vec<_> = patterns.iter().map(|&each| each.to_owned()).collect();
-            let selected = catalogue.select(&patterns).map_err(|error| error.to_string())?;
+            let selected = catalogue.select(&patterns, false).map_err(|error| error.to_string())?;
             Ok::<_, String>(selected.iter().map(|check| check.id.clone()).collect::<Vec<_>>())
         };
         assert_eq!(ids(&[]).unwrap(), ["p2.b", "p2.a", "p2.ab"]);

@@ -29,13 +29,14 @@ fn verdict(tried: &[&Row]) -> Verdict {
     match () {
         () if any(Verdict::Failed) => Verdict::Failed,
         () if any(Verdict::Broken) => Verdict::Broken,
-        () if tried.is_empty() => Verdict::NotTried,
+        () if !any(Verdict::Held) => Verdict::NotTried,
         () => Verdict::Held,
     }
 }
 
 fn evidence(tried: &[&Row]) -> Vec<String> {
-    let failing: Vec<_> = tried.iter().filter(|row| row.verdict != Verdict::Held).collect();
+    let fails = |row: &&&Row| matches!(row.verdict, Verdict::Failed | Verdict::Broken);
+    let failing: Vec<_> = tried.iter().filter(fails).collect();
     let telling = if failing.is_empty() { tried.iter().collect() } else { failing };
     telling.into_iter().map(|row| format!("{}: {}", row.id, row.summary)).collect()
 }
@@ -47,8 +48,10 @@ fn not_tried(catalogue: &Catalogue, promise: &str, rows: &[&Row]) -> Vec<String>
     let skipped = rows.iter().filter(|row| row.verdict == Verdict::NotTried);
     let mut all: Vec<_> = skipped.map(|row| format!("{}: {}", row.id, row.summary)).collect();
     let not_asked: Vec<_> = without_row.map(|check| check.id.as_str()).collect();
-    if !not_asked.is_empty() {
-        all.push(format!("not asked for: {}", not_asked.join(", ")));
+    match not_asked[..] {
+        [] => {}
+        [.., _, _, _, _, _] => all.push(format!("not asked for: {} checks", not_asked.len())),
+        _ => all.push(format!("not asked for: {}", not_asked.join(", "))),
     }
     all.extend(left_out.map(|each| format!("{}: {}", each.what, each.why)));
     all

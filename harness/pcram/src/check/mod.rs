@@ -3,10 +3,15 @@
 //! What is checked is data ([`catalogue`]); how it is done is a file per procedure. A check
 //! returns a [`Finding`]; an error means that it could not be tried to its end.
 
+pub mod board;
+pub mod cannot;
 pub mod catalogue;
 pub mod judge;
+pub mod need;
 pub mod omission;
+pub mod procedure;
 pub mod ram_file;
+pub mod trial;
 pub mod untouched;
 pub mod visible;
 
@@ -17,18 +22,16 @@ mod prefilled;
 mod refusal;
 
 use crate::event::{Figure, Row, Verdict};
-use crate::failure::Failure;
-use crate::machine::Machine;
 use crate::machine::binary::Binary;
-use crate::machine::launch::{Launch, opt_value};
-use anyhow::{Context, Result, ensure};
-use catalogue::{Board, Catalogue, Check, Procedure};
-use pcram_mirror::address::{self as mirror, RamLayout};
+use anyhow::{Context, Result};
+use board::Board;
+use catalogue::{Catalogue, Check};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use trial::Trial;
 
 /// What all checks of a run share.
 pub struct Bench<'a> {
@@ -36,12 +39,12 @@ pub struct Bench<'a> {
     pub catalogue: &'a Catalogue,
     /// The revision, as the user named it.
     pub revision: &'a str,
-    /// The unpatched QEMU.
-    pub stock: &'a Binary,
+    /// The unpatched QEMU, where there is one.
+    pub stock: Option<&'a Binary>,
     /// The patched QEMU.
     pub patched: &'a Binary,
-    /// The patched tree's qemu-img.
-    pub qemu_img: &'a Path,
+    /// The qemu-img that makes disks, where there is one.
+    pub qemu_img: Option<&'a Path>,
     /// Where each row gets a folder of its own.
     pub folder: &'a Path,
     /// Whether the folder of a row that holds is kept, too.
@@ -70,12 +73,27 @@ impl Finding {
         Finding { verdict, summary, evidence: Vec::new() }
     }
 
+    /// What an error means that ended a check early.
+    fn of_error(error: &anyhow::Error) -> Finding {
+        let not_tried = error.chain().find_map(|cause| cause.downcast_ref::<NotTried>());
+        let (verdict, summary) = match not_tried {
+            Some(NotTried(reason)) => (Verdict::NotTried, reason.clone()),
+            None => (Verdict::Broken, format!("{error:#}")),
+        };
+        Finding { verdict, summary, evidence: Vec::new() }
+    }
+
     /// Adds a figure.
     pub fn with(mut self, name: impl Into<String>, value: impl fmt::Display) -> Finding {
         self.evidence.push(Figure::new(name, value));
         self
     }
 }
+
+/// Why a check was not tried: the host or the QEMU under test lacks what it needs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotTried(pub String);
 
 /// The folder of the check under way.
 static UNDER_WAY: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -99,14 +117,16 @@ impl Bench<'_> {
         *under_way() = Some(folder.clone());
         let found = fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))
-            .and_then(|()| self.run(&check.procedure, &folder));
-        let finding = found.unwrap_or_else(|error| Finding {
-            verdict: Verdict::Broken,
-            summary: format!("{error:#}"),
-            evidence: Vec::new(),
-        });
+            .and_then(|()| self.run(check, &folder));
+        let finding = found.unwrap_or_else(|error| Finding::of_error(&error));
+        let cannot = self.catalogue.cannot.iter().find(|cannot| cannot.check == check.id);
+        let finding = match cannot {
+            Some(cannot) => cannot.judge(finding),
+            None => finding,
+        };
         *under_way() = None;
-        let kept = self.keep || finding.verdict != Verdict::Held;
+        let telling = matches!(finding.verdict, Verdict::Failed | Verdict::Broken);
+        let kept = self.keep || telling;
         if !kept {
             // What cannot be removed now is pruned with its run.
             let _ = fs::remove_dir_all(&folder);
@@ -116,7 +136,11 @@ impl Bench<'_> {
             promise: check.promise.clone(),
             title: check.title.clone(),
             revision: self.revision.to_owned(),
-            machine: self.machine_of(&check.procedure),
+            machine: if check.procedure.runs_a_machine() {
+                self.board(check).to_string()
+            } else {
+                String::new()
+            },
             verdict: finding.verdict,
             summary: finding.summary,
             evidence: finding.evidence,
@@ -126,67 +150,16 @@ impl Bench<'_> {
         }
     }
 
-    fn run(&self, procedure: &Procedure, folder: &Path) -> Result<Finding> {
-        match procedure {
-            Procedure::Option { option } => option::check(self, option, folder),
-            Procedure::Prefilled => prefilled::check(self, folder),
-            Procedure::Visible { when } => visible::check(self, *when, folder),
-            Procedure::Refusal { .. } => refusal::check(self, procedure, folder),
-            Procedure::CapabilityRefused { capability, message } => {
-                capability_refused::check(self, capability, message, folder)
+    fn run(&self, check: &Check, folder: &Path) -> Result<Finding> {
+        for need in &check.needs {
+            if let Some(reason) = need.unmet(self)? {
+                return Err(NotTried(reason).into());
             }
-            Procedure::Omission { via, guest } => omission::check(self, *via, *guest, folder),
         }
+        check.procedure.run(&Trial { bench: self, board: self.board(check), folder })
     }
 
-    fn machine_of(&self, procedure: &Procedure) -> String {
-        let Board { machine, accel, ram_mib } = &self.catalogue.board;
-        match procedure {
-            Procedure::Option { .. } => String::new(),
-            Procedure::Refusal { machine: Some(machine), .. } => format!("{machine}, {accel}"),
-            _ => format!("{machine}, {accel}, {ram_mib} MiB"),
-        }
-    }
-
-    /// The machine that checks run on, with nothing asked for beside it.
-    fn launch(&self) -> Launch {
-        let Board { machine, accel, ram_mib } = self.catalogue.board.clone();
-        Launch { machine, accel, ram_mib, disk: None, extra: Vec::new() }
-    }
-
-    /// The RAM of that machine in bytes.
-    fn ram(&self) -> u64 {
-        self.catalogue.board.ram_mib << 20
-    }
-
-    /// The words that give a QEMU the RAM file at `path`.
-    fn ram_file_args(&self, path: &Path) -> Vec<String> {
-        let words = self.catalogue.ram_file.iter();
-        words.map(|word| word.replace("{opt-path}", &opt_value(path))).collect()
-    }
-
-    /// A fresh RAM file in `folder`.
-    fn ram_file(&self, folder: &Path) -> Result<PathBuf> {
-        let path = folder.join(ram_file::NAME);
-        ram_file::create(&path, self.ram())?;
-        Ok(path)
-    }
-
-    /// Where that machine's RAM lies, as the mirror foretells it.
-    fn layout(&self) -> Result<RamLayout> {
-        let machine = &self.catalogue.board.machine;
-        let board = mirror::Board::of_machine(machine).ok_or_else(|| {
-            Failure::usage(format!("nobody knows how the machine type {machine} splits its RAM"))
-        })?;
-        Ok(board.layout(self.ram()))
-    }
-
-    /// Starts the patched QEMU on the RAM file at `path`, and waits until its guest is up.
-    fn start_patched(&self, path: &Path, folder: &Path) -> Result<Machine> {
-        let launch = Launch { extra: self.ram_file_args(path), ..self.launch() };
-        let mut machine = Machine::start(self.patched, &launch, folder)?;
-        let (found, foretold) = (machine.guest.ready()?, self.layout()?);
-        ensure!(found == foretold, "the guest found {found:?} as its RAM, not {foretold:?}");
-        Ok(machine)
+    fn board(&self, check: &Check) -> Board {
+        self.catalogue.board.with(&check.on)
     }
 }

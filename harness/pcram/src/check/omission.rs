@@ -3,9 +3,9 @@
 //! Stock and patched make their streams the same way in the same run, and the same reader counts
 //! both: a zero counts only beside stock's full count.
 
-use super::catalogue::{Load, Via};
+use super::Finding;
 use super::content::contents;
-use super::{Bench, Finding};
+use super::trial::Trial;
 use crate::failure::{Exit, Failure};
 use crate::machine::binary::Binary;
 use crate::machine::channel::Recorder;
@@ -16,6 +16,7 @@ use crate::process::{Ending, run};
 use anyhow::{Context, Result, ensure};
 use pcram_mirror::ram_list::{Carrier, RamBlock, bytes_total_with_ignored};
 use pcram_stream::{BlockSummary, DeviceState, StreamError, Summary, qcow2};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
@@ -74,15 +75,50 @@ pub struct Loaded {
     pub stopped: bool,
 }
 
-pub(super) fn check(bench: &Bench, via: Via, load: Load, folder: &Path) -> Result<Finding> {
-    let stock = Making { bench, via, load, folder: folder.join("stock"), ram_file: None };
-    let ram_file = Some(bench.ram_file(folder)?);
-    let patched = Making { bench, via, load, folder: folder.join("patched"), ram_file };
-    let stock = stock.make(bench.stock).context("with the stock QEMU")?;
-    match patched.make(bench.patched).context("with the patched QEMU") {
-        Ok(patched) => Ok(judge(&bench.catalogue.block, &stock, &patched)),
-        Err(error) if has_no_stream(&error) => Ok(Finding::new(vec![format!("{error:#}")], "")),
-        Err(error) => Err(error),
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Omission {
+    /// How the stream is made.
+    via: Via,
+    /// What the guest does meanwhile.
+    guest: Load,
+}
+
+/// How a stream is made.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Via {
+    /// `migrate exec:`, into a file.
+    MigrateExec,
+    /// `migrate unix:`, recorded on its way to a destination on the same file.
+    MigrateUnix,
+    /// `savevm`, into a qcow2.
+    Savevm,
+}
+
+/// What the guest does while the stream is made.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Load {
+    /// Nothing: it is stopped.
+    Stopped,
+    /// It writes every page of RAM, again and again.
+    Dirtying,
+}
+
+impl Omission {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let (via, load) = (self.via, self.guest);
+        let stock = Making { trial, via, load, folder: trial.folder.join("stock"), ram_file: None };
+        let ram_file = Some(trial.ram_file()?);
+        let patched = Making { trial, via, load, folder: trial.folder.join("patched"), ram_file };
+        let stock = stock.make(trial.stock()?).context("with the stock QEMU")?;
+        match patched.make(trial.patched()).context("with the patched QEMU") {
+            Ok(patched) => Ok(judge(trial.block(), &stock, &patched)),
+            Err(error) if has_no_stream(&error) => Ok(Finding::new(vec![format!("{error:#}")], "")),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -187,7 +223,7 @@ fn mirrored(block: &BlockSummary, in_file: Option<&str>) -> RamBlock {
 
 /// One stream in the making.
 struct Making<'a> {
-    bench: &'a Bench<'a>,
+    trial: &'a Trial<'a>,
     via: Via,
     load: Load,
     folder: PathBuf,
@@ -265,7 +301,7 @@ impl Making<'_> {
         let mut state = image.vm_state(SNAPSHOT).with_context(cannot)?;
         state.read_to_end(&mut bytes).with_context(cannot)?;
         // QEMU itself stops the guest while it saves: there is no load to tell of.
-        Stream::read(&self.bench.catalogue.block, &bytes).with_context(cannot)
+        Stream::read(self.trial.block(), &bytes).with_context(cannot)
     }
 
     /// Migrates to `uri` and says what the guest did meanwhile.
@@ -297,17 +333,19 @@ impl Making<'_> {
     fn read(&self, path: &Path) -> Result<Stream> {
         let cannot = || format!("cannot read the stream {}", path.display());
         let bytes = fs::read(path).with_context(cannot)?;
-        Stream::read(&self.bench.catalogue.block, &bytes).with_context(cannot)
+        Stream::read(self.trial.block(), &bytes).with_context(cannot)
     }
 
     fn launch(&self) -> Launch {
-        let extra = self.ram_file.as_deref().map(|path| self.bench.ram_file_args(path));
-        Launch { extra: extra.unwrap_or_default(), ..self.bench.launch() }
+        let mut launch = self.trial.launch();
+        let words = self.ram_file.as_deref().map(|path| self.trial.ram_file_args(path));
+        launch.extra.extend(words.into_iter().flatten());
+        launch
     }
 
     fn create_disk(&self) -> Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let mut create = Command::new(self.bench.qemu_img);
+        let mut create = Command::new(self.trial.qemu_img()?);
         create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(&self.folder);
         let mut said = String::new();
         let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;

@@ -1,28 +1,42 @@
 //! The option is built in: the patched help offers it, and stock refuses it.
 
-use super::{Bench, Finding, ram_file};
+use super::trial::Trial;
+use super::{Finding, ram_file};
 use anyhow::Result;
-use std::path::Path;
+use serde::Deserialize;
 
-pub(super) fn check(bench: &Bench, option: &str, folder: &Path) -> Result<Finding> {
-    let mut wrong = Vec::new();
-    let offered = bench.patched.option_help(option);
-    if offered.is_none() {
-        wrong.push(format!("the patched QEMU's help does not offer {option}"));
-    }
-    if bench.stock.option_help(option).is_some() {
-        wrong.push(format!("stock's help offers {option} as well"));
-    }
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Offered {
+    /// The option, with its dash.
+    option: String,
+}
 
-    let path = folder.join(ram_file::NAME);
-    let args = [bench.launch().board_args(), bench.ram_file_args(&path)].concat();
-    let ended = bench.stock.run_to_end(&args, folder)?;
-    let said = ended.stderr.trim().to_owned();
-    if ended.code() != Some(1) || !said.ends_with(&format!("{option}: invalid option")) {
-        wrong.push(format!("stock did not refuse {option}: it {}, saying: {said}", ended.how()));
-    }
+impl Offered {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let Offered { option } = self;
+        let (stock, folder) = (trial.stock()?, trial.folder);
+        let mut wrong = Vec::new();
+        let offered = trial.patched().option_help(option);
+        if offered.is_none() {
+            wrong.push(format!("the patched QEMU's help does not offer {option}"));
+        }
+        if stock.option_help(option).is_some() {
+            wrong.push(format!("stock's help offers {option} as well"));
+        }
 
-    let help = offered.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    let finding = Finding::new(wrong, format!("help offers `{help}`; stock says `{said}`"));
-    Ok(finding.with("help line, patched", help).with("stock's answer", said))
+        let path = folder.join(ram_file::NAME);
+        let args = [trial.launch().board_args(), trial.ram_file_args(&path)].concat();
+        let ended = stock.run_to_end(&args, folder)?;
+        let said = ended.stderr.trim().to_owned();
+        if ended.code() != Some(1) || !said.ends_with(&format!("{option}: invalid option")) {
+            wrong
+                .push(format!("stock did not refuse {option}: it {}, saying: {said}", ended.how()));
+        }
+
+        let help = offered.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let finding = Finding::new(wrong, format!("help offers `{help}`; stock says `{said}`"));
+        Ok(finding.with("help line, patched", help).with("stock's answer", said))
+    }
 }

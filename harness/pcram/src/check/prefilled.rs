@@ -1,28 +1,36 @@
 //! What a file held before is what the guest finds as its RAM, to the bit.
 
-use super::{Bench, Finding, ram_file};
+use super::trial::Trial;
+use super::{Finding, ram_file};
 use crate::machine::guest::Found;
 use anyhow::Result;
 use pcram_mirror::address::TARGET_PAGE_SIZE;
-use std::path::Path;
+use serde::Deserialize;
 
 const SEED: u64 = 0x5ee0_0002;
 const GENERATION: u64 = 7;
 
-pub(super) fn check(bench: &Bench, folder: &Path) -> Result<Finding> {
-    let path = bench.ram_file(folder)?;
-    let layout = bench.layout()?;
-    ram_file::fill(&path, &layout, SEED, GENERATION)?;
+/// The check's own keys: there are none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Prefilled {}
 
-    let mut machine = bench.start_patched(&path, folder)?;
-    machine.guest.seed(SEED, GENERATION)?;
-    let whole = machine.guest.find()?;
-    // One bit, flipped under the running guest: it must be noticed, and nowhere else.
-    let flipped = bench.ram() / 2 + 0x123;
-    ram_file::flip(&path, flipped)?;
-    let damaged = machine.guest.find()?;
-    machine.kill()?;
-    Ok(judge(bench.ram() / TARGET_PAGE_SIZE, &whole, flipped, &damaged))
+impl Prefilled {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let path = trial.ram_file()?;
+        let layout = trial.layout()?;
+        ram_file::fill(&path, &layout, SEED, GENERATION)?;
+
+        let mut machine = trial.start_patched(&path)?;
+        machine.guest.seed(SEED, GENERATION)?;
+        let whole = machine.guest.find()?;
+        // One bit, flipped under the running guest: it must be noticed, and nowhere else.
+        let flipped = trial.ram() / 2 + 0x123;
+        ram_file::flip(&path, flipped)?;
+        let damaged = machine.guest.find()?;
+        machine.kill()?;
+        Ok(judge(trial.ram() / TARGET_PAGE_SIZE, &whole, flipped, &damaged))
+    }
 }
 
 fn judge(pages: u64, whole: &Found, flipped: u64, damaged: &Found) -> Finding {

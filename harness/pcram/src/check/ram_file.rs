@@ -1,10 +1,10 @@
 //! The files that checks give to a QEMU as RAM, and what stands in them.
 
-use super::catalogue::FileKind;
 use crate::machine::deadline::Deadline;
 use anyhow::{Context, Result};
 use pcram_mirror::address::{GuestPhysical, RamLayout, TARGET_PAGE_SIZE};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde::Deserialize;
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -20,6 +20,30 @@ const STAMPED: Duration = Duration::from_secs(20);
 const SOON: u64 = 64;
 /// How often the file is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// What lies at the path that a QEMU is to refuse.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A file of the right size.
+    Right,
+    /// Nothing.
+    Missing,
+    /// A file of the right size that may only be read.
+    ReadOnly,
+    /// A file that is one byte too short.
+    Short,
+    /// A file that is one byte too long.
+    Long,
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// A listening unix socket.
+    Socket,
+    /// A character device.
+    Device,
+}
 
 /// Creates a sparse file of `size` bytes, last read an hour before it was last written, so that
 /// on a file system with `relatime` the next reader moves its time of last access.

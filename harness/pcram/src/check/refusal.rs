@@ -1,43 +1,55 @@
 //! A QEMU that is to refuse its RAM file: one line, exit status 1, and the file untouched.
 
-use super::catalogue::Procedure;
+use super::Finding;
+use super::ram_file::{self, FileKind};
+use super::trial::Trial;
 use super::untouched::Seen;
-use super::{Bench, Finding, ram_file};
 use crate::machine::binary::Ended;
 use crate::machine::launch::opt_value;
-use anyhow::{Result, bail};
+use anyhow::Result;
+use serde::Deserialize;
 use std::fs;
-use std::path::Path;
 
-pub(super) fn check(bench: &Bench, procedure: &Procedure, folder: &Path) -> Result<Finding> {
-    let Procedure::Refusal { file, args, machine, message } = procedure else {
-        bail!("{procedure:?} is not a refusal");
-    };
-    let path = ram_file::prepare(&folder.join(ram_file::NAME), *file, bench.ram())?;
-    let size = fs::symlink_metadata(&path).map(|meta| meta.len()).unwrap_or_default();
-    let fill_in = |text: &str| {
-        text.replace("{opt-path}", &opt_value(&path))
-            .replace("{path}", &path.to_string_lossy())
-            .replace("{size}", &size.to_string())
-            .replace("{ram}", &bench.ram().to_string())
-    };
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Refusal {
+    /// What lies at the path.
+    file: FileKind,
+    /// The words after the board's; `{opt-path}` is the path as a value in an option list, its
+    /// commas doubled, `{path}` as it is.
+    args: Vec<String>,
+    /// The line on standard error, whole; `{path}`, `{size}` (the file's, in bytes) and `{ram}`
+    /// (the machine's, in bytes) stand for what they say.
+    message: String,
+}
 
-    let mut launch = bench.launch();
-    if let Some(machine) = machine {
-        launch.machine.clone_from(machine);
+impl Refusal {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let Refusal { file, args, message } = self;
+        let path = ram_file::prepare(&trial.folder.join(ram_file::NAME), *file, trial.ram())?;
+        let size = fs::symlink_metadata(&path).map(|meta| meta.len()).unwrap_or_default();
+        let fill_in = |text: &str| {
+            text.replace("{opt-path}", &opt_value(&path))
+                .replace("{path}", &path.to_string_lossy())
+                .replace("{size}", &size.to_string())
+                .replace("{ram}", &trial.ram().to_string())
+        };
+
+        let launch = trial.launch();
+        let words = args.iter().map(|word| fill_in(word)).collect();
+        let args = [launch.board_args(), launch.extra, words].concat();
+
+        let before = Seen::at(&path)?;
+        let ended = trial.patched().run_to_end(&args, trial.folder)?;
+        let touched = before.differences(&Seen::at(&path)?);
+        let mut finding = judge(&ended, &fill_in(message), &touched);
+        // The path is in the evidence; a summary is read by people.
+        for written in [path.to_string_lossy().into_owned(), opt_value(&path)] {
+            finding.summary = finding.summary.replace(&written, "PATH");
+        }
+        Ok(finding)
     }
-    launch.extra = args.iter().map(|word| fill_in(word)).collect();
-    let args = [launch.board_args(), launch.extra].concat();
-
-    let before = Seen::at(&path)?;
-    let ended = bench.patched.run_to_end(&args, folder)?;
-    let touched = before.differences(&Seen::at(&path)?);
-    let mut finding = judge(&ended, &fill_in(message), &touched);
-    // The path is in the evidence; a summary is read by people.
-    for written in [path.to_string_lossy().into_owned(), opt_value(&path)] {
-        finding.summary = finding.summary.replace(&written, "PATH");
-    }
-    Ok(finding)
 }
 
 fn judge(ended: &Ended, expected: &str, touched: &[String]) -> Finding {

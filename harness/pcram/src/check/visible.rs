@@ -1,11 +1,11 @@
 //! What the guest writes, another process reads from the file: this one.
 
-use super::catalogue::Moment;
+use super::Finding;
 use super::ram_file::{self, Census, census};
-use super::{Bench, Finding};
+use super::trial::Trial;
 use anyhow::{Context, Result};
 use pcram_mirror::address::TARGET_PAGE_SIZE;
-use std::path::Path;
+use serde::Deserialize;
 
 const SEED: u64 = 0x5ee0_0001;
 /// How many sweeps a dirtying guest finishes before it is stopped or killed.
@@ -14,39 +14,62 @@ const WARM_UP: u64 = 2;
 /// its report was under way.
 const AHEAD: u64 = 64;
 
-pub(super) fn check(bench: &Bench, when: Moment, folder: &Path) -> Result<Finding> {
-    let path = bench.ram_file(folder)?;
-    let layout = bench.layout()?;
-    let pages = bench.ram() / TARGET_PAGE_SIZE;
-    let mut machine = bench.start_patched(&path, folder)?;
-    machine.guest.seed(SEED, 0)?;
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Visible {
+    /// When the file is read.
+    when: Moment,
+}
 
-    if when == Moment::Running {
-        let generation = machine.guest.stamp()?;
-        let seen = census(&path, &layout, SEED, &[generation])?;
-        machine.kill()?;
-        return Ok(judge_running(pages, generation, &seen));
-    }
+/// When the file is read.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// While the guest runs.
+    Running,
+    /// After `stop`, in the middle of the guest's writing.
+    Stopped,
+    /// After SIGKILL, in the middle of the guest's writing.
+    Killed,
+}
 
-    machine.guest.dirty()?;
-    machine.guest.sweeps(WARM_UP)?;
-    let begun = machine.guest.generation() + 1;
-    let middle = layout.pages().nth(pages as usize / 3).context("the board has no RAM")?;
-    ram_file::await_stamp(&path, &layout, middle, SEED, begun)?;
-    let mut still = true;
-    if when == Moment::Stopped {
-        machine.stop()?
-    } else {
-        machine.kill()?
+impl Visible {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let when = self.when;
+        let path = trial.ram_file()?;
+        let layout = trial.layout()?;
+        let pages = trial.ram() / TARGET_PAGE_SIZE;
+        let mut machine = trial.start_patched(&path)?;
+        machine.guest.seed(SEED, 0)?;
+
+        if when == Moment::Running {
+            let generation = machine.guest.stamp()?;
+            let seen = census(&path, &layout, SEED, &[generation])?;
+            machine.kill()?;
+            return Ok(judge_running(pages, generation, &seen));
+        }
+
+        machine.guest.dirty()?;
+        machine.guest.sweeps(WARM_UP)?;
+        let begun = machine.guest.generation() + 1;
+        let middle = layout.pages().nth(pages as usize / 3).context("the board has no RAM")?;
+        ram_file::await_stamp(&path, &layout, middle, SEED, begun)?;
+        let mut still = true;
+        if when == Moment::Stopped {
+            machine.stop()?
+        } else {
+            machine.kill()?
+        }
+        let reported = machine.guest.generation();
+        let generations: Vec<u64> = (reported..reported + AHEAD).collect();
+        let seen = census(&path, &layout, SEED, &generations)?;
+        if when == Moment::Stopped {
+            still = census(&path, &layout, SEED, &generations)? == seen;
+            machine.kill()?;
+        }
+        Ok(judge_interrupted(pages, reported, &seen, still))
     }
-    let reported = machine.guest.generation();
-    let generations: Vec<u64> = (reported..reported + AHEAD).collect();
-    let seen = census(&path, &layout, SEED, &generations)?;
-    if when == Moment::Stopped {
-        still = census(&path, &layout, SEED, &generations)? == seen;
-        machine.kill()?;
-    }
-    Ok(judge_interrupted(pages, reported, &seen, still))
 }
 
 /// Judges what was read from the file of a guest that had stamped all its RAM once.

@@ -10,6 +10,9 @@ pub struct Options {
     /// Try only the check ID; `*` stands for any characters; may be given more than once
     #[arg(long = "row", value_name = "ID")]
     pub rows: Vec<String>,
+    /// Try every check, not only those of the default set
+    #[arg(long)]
+    pub thorough: bool,
     /// Keep the folder of every check, not only of those that do not hold
     #[arg(long)]
     pub keep: bool,

@@ -54,7 +54,7 @@ pub(super) fn export(run: &Run, revision: &Revision, applied: &Applied, dir: &Pa
 /// What the series promises; wrong names of rows are found before anything is done for them.
 pub(super) fn catalogue(dir: &Path, options: &check::Options) -> Result<Catalogue> {
     let catalogue = Catalogue::of_series(dir)?;
-    catalogue.select(&options.rows)?;
+    catalogue.select(&options.rows, options.thorough)?;
     Ok(catalogue)
 }
 
@@ -94,15 +94,15 @@ pub(super) fn check(
     pair: &Pair,
     options: &check::Options,
 ) -> Result<Exit> {
-    let checks = catalogue.select(&options.rows)?;
+    let checks = catalogue.select(&options.rows, options.thorough)?;
     let (stock, patched) =
         (Binary::probe(&pair.stock.qemu_system)?, Binary::probe(&pair.patched.qemu_system)?);
     let bench = Bench {
         catalogue,
         revision: &release.name,
-        stock: &stock,
+        stock: Some(&stock),
         patched: &patched,
-        qemu_img: &pair.patched.qemu_img,
+        qemu_img: Some(&pair.patched.qemu_img),
         folder: &run.folder.dir,
         keep: options.keep,
     };

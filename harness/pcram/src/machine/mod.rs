@@ -5,6 +5,7 @@ pub mod channel;
 pub mod deadline;
 pub mod guest;
 pub mod launch;
+pub mod offers;
 pub mod qmp;
 pub mod sockets;
 pub mod wire;

@@ -102,6 +102,7 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Held => "held",
         Verdict::Failed => "FAILED",
         Verdict::Broken => "BROKEN",
+        Verdict::Cannot => "cannot",
         Verdict::NotTried => "not tried",
     }
 }

@@ -1,0 +1,111 @@
+//! The machine that a check runs on.
+
+use crate::failure::Failure;
+use crate::machine::launch::Launch;
+use anyhow::Result;
+use pcram_mirror::address::{self as mirror, RamLayout};
+use serde::Deserialize;
+use std::fmt;
+
+/// A machine type with its accelerator, RAM and processors.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Board {
+    /// The machine type, e.g. `pc`.
+    pub machine: String,
+    /// The accelerator, e.g. `tcg`.
+    pub accel: String,
+    /// RAM in MiB.
+    pub ram_mib: u64,
+    /// Virtual processors.
+    #[serde(default = "one")]
+    pub cpus: u32,
+    /// The CPU model, where it is not the machine's own.
+    #[serde(default)]
+    pub cpu: Option<String>,
+}
+
+/// Where a check's machine differs from that of the catalogue.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Differences {
+    machine: Option<String>,
+    accel: Option<String>,
+    ram_mib: Option<u64>,
+    cpus: Option<u32>,
+    cpu: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Board {
+    /// This machine with `differences`.
+    pub fn with(&self, differences: &Differences) -> Board {
+        let Differences { machine, accel, ram_mib, cpus, cpu } = differences.clone();
+        Board {
+            machine: machine.unwrap_or_else(|| self.machine.clone()),
+            accel: accel.unwrap_or_else(|| self.accel.clone()),
+            ram_mib: ram_mib.unwrap_or(self.ram_mib),
+            cpus: cpus.unwrap_or(self.cpus),
+            cpu: cpu.or_else(|| self.cpu.clone()),
+        }
+    }
+
+    /// RAM in bytes.
+    pub fn ram(&self) -> u64 {
+        self.ram_mib << 20
+    }
+
+    /// The machine, with nothing asked for beside it.
+    pub fn launch(&self) -> Launch {
+        let mut extra = Vec::new();
+        if self.cpus > 1 {
+            extra.extend(["-smp".to_owned(), self.cpus.to_string()]);
+        }
+        if let Some(cpu) = &self.cpu {
+            extra.extend(["-cpu".to_owned(), cpu.clone()]);
+        }
+        let (machine, accel) = (self.machine.clone(), self.accel.clone());
+        Launch { machine, accel, ram_mib: self.ram_mib, disk: None, extra }
+    }
+
+    /// Where its RAM lies, as the mirror foretells it.
+    ///
+    /// # Errors
+    /// A [`Failure`] for a machine type that the mirror does not know.
+    pub fn layout(&self) -> Result<RamLayout> {
+        let machine = &self.machine;
+        let board = mirror::Board::of_machine(machine).ok_or_else(|| {
+            Failure::usage(format!("nobody knows how the machine type {machine} splits its RAM"))
+        })?;
+        Ok(board.layout(self.ram()))
+    }
+}
+
+impl fmt::Display for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Board { machine, accel, ram_mib, cpus, .. } = self;
+        write!(f, "{machine}, {accel}, {ram_mib} MiB")?;
+        if *cpus > 1 { write!(f, ", {cpus} processors") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_changes_what_it_names_and_nothing_else() {
+        let board = |text: &str| toml::from_str::<Board>(text).unwrap();
+        let pc = board("machine = 'pc'\naccel = 'tcg'\nram-mib = 64");
+        let changed = pc.with(&toml::from_str("machine = 'q35'\ncpus = 4").unwrap());
+        let expected = "machine = 'q35'\naccel = 'tcg'\nram-mib = 64\ncpus = 4";
+        assert_eq!(changed, board(expected));
+        assert_eq!(changed.to_string(), "q35, tcg, 64 MiB, 4 processors");
+        assert_eq!(changed.launch().extra, ["-smp", "4"]);
+        assert_eq!(pc.with(&Differences::default()), pc);
+        assert_eq!(pc.ram(), 64 << 20);
+    }
+}

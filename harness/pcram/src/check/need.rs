@@ -1,0 +1,133 @@
+//! What a check needs of the host and of the QEMU under test, and whether it is there.
+//!
+//! What a QEMU can do is asked of stock, where there is one: a series that takes something away
+//! must not turn its own checks into skips.
+
+use super::Bench;
+use crate::machine::offers::Offers;
+use anyhow::Result;
+use serde::Deserialize;
+use std::path::Path;
+
+/// Something without which a check cannot be tried.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Need {
+    /// The unpatched QEMU of the same source, to compare with.
+    Stock,
+    /// A migration capability, e.g. `capability multifd`.
+    Capability(String),
+    /// A migration parameter's value, e.g. `parameter mode cpr-reboot`: the parameter is known.
+    Parameter(String),
+    /// A machine type, e.g. `machine isapc`.
+    Machine(String),
+    /// A device, e.g. `device vmgenid`.
+    Device(String),
+    /// An option, with its dash, e.g. `option -add-fd`.
+    Option(String),
+    /// A file or device of the host's that can be opened for reading and writing.
+    Host(String),
+    /// So many MiB free in the folder, e.g. `space 5120 /dev/shm`; `.` is the run's own.
+    Space(u64, String),
+}
+
+impl TryFrom<String> for Need {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Need, String> {
+        let words: Vec<_> = text.split_whitespace().collect();
+        Ok(match words[..] {
+            ["stock"] => Need::Stock,
+            ["capability", name] => Need::Capability(name.into()),
+            ["parameter", name] => Need::Parameter(name.into()),
+            ["machine", name] => Need::Machine(name.into()),
+            ["device", name] => Need::Device(name.into()),
+            ["option", name] => Need::Option(name.into()),
+            ["host", path] => Need::Host(path.into()),
+            ["space", mib, path] => {
+                let mib = mib.parse().map_err(|_| format!("{mib:?} is no number of MiB"))?;
+                Need::Space(mib, path.into())
+            }
+            _ => return Err(format!("a check cannot need {text:?}")),
+        })
+    }
+}
+
+impl Need {
+    /// The reason why it is not met; `None` where it is.
+    pub(super) fn unmet(&self, bench: &Bench) -> Result<Option<String>> {
+        let (side, binary) = match bench.stock {
+            Some(stock) => ("stock", stock),
+            None => ("this", bench.patched),
+        };
+        let lacking =
+            |there: bool, what: String| (!there).then(|| format!("{side} QEMU has no {what}"));
+        let offers = || Offers::of(&binary.path);
+        Ok(match self {
+            Need::Stock if bench.stock.is_none() => {
+                Some("there is no unpatched QEMU to compare with".into())
+            }
+            Need::Stock => None,
+            Need::Capability(name) => {
+                lacking(offers()?.capabilities.contains(name), format!("capability {name}"))
+            }
+            Need::Parameter(name) => {
+                lacking(offers()?.parameters.contains(name), format!("migration parameter {name}"))
+            }
+            Need::Machine(name) => {
+                lacking(offers()?.machines.contains(name), format!("machine type {name}"))
+            }
+            Need::Device(name) => {
+                lacking(offers()?.devices.contains(name), format!("device {name}"))
+            }
+            Need::Option(name) => {
+                lacking(binary.option_help(name).is_some(), format!("option {name}"))
+            }
+            Need::Host(path) => unusable(path),
+            Need::Space(mib, path) => {
+                let folder = if path == "." { bench.folder } else { Path::new(path) };
+                too_full(*mib, folder)
+            }
+        })
+    }
+}
+
+fn unusable(path: &str) -> Option<String> {
+    let opened = std::fs::File::options().read(true).write(true).open(path);
+    opened.err().map(|error| format!("{path} cannot be used: {error}"))
+}
+
+fn too_full(mib: u64, folder: &Path) -> Option<String> {
+    let place = folder.display();
+    match rustix::fs::statvfs(folder) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
+            (free < mib).then(|| format!("{place} has {free} MiB free, {mib} MiB are needed"))
+        }
+        Err(error) => Some(format!("{place} cannot be used: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_need_is_a_few_words_and_anything_else_is_refused() {
+        let need = |text: &str| Need::try_from(text.to_owned());
+        assert_eq!(need("stock"), Ok(Need::Stock));
+        assert_eq!(need("capability multifd"), Ok(Need::Capability("multifd".into())));
+        assert_eq!(need("space 5120 /dev/shm"), Ok(Need::Space(5120, "/dev/shm".into())));
+        assert!(need("space much /dev/shm").is_err());
+        assert!(need("luck").unwrap_err().contains("cannot need \"luck\""));
+    }
+
+    #[test]
+    fn what_the_host_lacks_is_named() {
+        assert!(unusable("/nowhere").unwrap().starts_with("/nowhere cannot be used: No such"));
+        assert_eq!(unusable("/dev/null"), None);
+        assert_eq!(too_full(0, Path::new("/")), None);
+        assert!(too_full(1 << 60, Path::new("/")).unwrap().contains("MiB are needed"));
+        assert!(too_full(0, Path::new("/nowhere")).unwrap().contains("cannot be used"));
+    }
+}

@@ -1,0 +1,49 @@
+//! The things that a check can do, each a file of its own in this folder.
+
+use super::Finding;
+use super::capability_refused::CapabilityRefused;
+use super::omission::Omission;
+use super::option::Offered;
+use super::prefilled::Prefilled;
+use super::refusal::Refusal;
+use super::trial::Trial;
+use super::visible::Visible;
+use anyhow::Result;
+use serde::Deserialize;
+
+/// What is done, and with what: in the catalogue, `does = "refusal"` and the refusal's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "does", rename_all = "kebab-case")]
+pub enum Procedure {
+    /// The patched help offers the option; stock refuses it.
+    Option(Offered),
+    /// A file that was filled beforehand is what the guest finds.
+    Prefilled(Prefilled),
+    /// What the guest wrote is read from the file by this process.
+    Visible(Visible),
+    /// QEMU refuses to start, with one line, and leaves the file alone.
+    Refusal(Refusal),
+    /// A running QEMU refuses a migration capability by name.
+    CapabilityRefused(CapabilityRefused),
+    /// A saved or migrated stream holds no page of the block, and every other block whole.
+    Omission(Omission),
+}
+
+impl Procedure {
+    /// Does it; an error means that it could not be tried to its end.
+    pub(super) fn run(&self, trial: &Trial) -> Result<Finding> {
+        match self {
+            Procedure::Option(it) => it.check(trial),
+            Procedure::Prefilled(it) => it.check(trial),
+            Procedure::Visible(it) => it.check(trial),
+            Procedure::Refusal(it) => it.check(trial),
+            Procedure::CapabilityRefused(it) => it.check(trial),
+            Procedure::Omission(it) => it.check(trial),
+        }
+    }
+
+    /// Whether a machine runs for it.
+    pub(super) fn runs_a_machine(&self) -> bool {
+        !matches!(self, Procedure::Option(_))
+    }
+}

@@ -1,0 +1,88 @@
+//! One check under way: the shared bench, the machine that it runs on, and its folder.
+
+use super::board::Board;
+use super::ram_file;
+use super::{Bench, NotTried};
+use crate::machine::Machine;
+use crate::machine::binary::Binary;
+use crate::machine::launch::{Launch, opt_value};
+use anyhow::{Result, ensure};
+use pcram_mirror::address::RamLayout;
+use std::path::{Path, PathBuf};
+
+/// What a procedure works with.
+pub struct Trial<'a> {
+    /// What all checks of a run share.
+    pub bench: &'a Bench<'a>,
+    /// The machine.
+    pub board: Board,
+    /// The check's own folder.
+    pub folder: &'a Path,
+}
+
+impl Trial<'_> {
+    /// The patched QEMU.
+    pub fn patched(&self) -> &Binary {
+        self.bench.patched
+    }
+
+    /// The unpatched QEMU.
+    ///
+    /// # Errors
+    /// [`NotTried`] where there is none.
+    pub fn stock(&self) -> Result<&Binary> {
+        let missing = || NotTried("there is no unpatched QEMU to compare with".into());
+        Ok(self.bench.stock.ok_or_else(missing)?)
+    }
+
+    /// The qemu-img that makes disks.
+    ///
+    /// # Errors
+    /// [`NotTried`] where there is none.
+    pub fn qemu_img(&self) -> Result<&Path> {
+        Ok(self.bench.qemu_img.ok_or_else(|| NotTried("there is no qemu-img".into()))?)
+    }
+
+    /// The idstr of the block that the file backs.
+    pub fn block(&self) -> &str {
+        &self.bench.catalogue.block
+    }
+
+    /// The machine, with nothing asked for beside it.
+    pub fn launch(&self) -> Launch {
+        self.board.launch()
+    }
+
+    /// The machine's RAM in bytes.
+    pub fn ram(&self) -> u64 {
+        self.board.ram()
+    }
+
+    /// Where that RAM lies, as the mirror foretells it.
+    pub fn layout(&self) -> Result<RamLayout> {
+        self.board.layout()
+    }
+
+    /// The words that give a QEMU the RAM file at `path`.
+    pub fn ram_file_args(&self, path: &Path) -> Vec<String> {
+        let words = self.bench.catalogue.ram_file.iter();
+        words.map(|word| word.replace("{opt-path}", &opt_value(path))).collect()
+    }
+
+    /// A fresh RAM file.
+    pub fn ram_file(&self) -> Result<PathBuf> {
+        let path = self.folder.join(ram_file::NAME);
+        ram_file::create(&path, self.ram())?;
+        Ok(path)
+    }
+
+    /// Starts the patched QEMU on the RAM file at `path`, and waits until its guest is up.
+    pub fn start_patched(&self, path: &Path) -> Result<Machine> {
+        let mut launch = self.launch();
+        launch.extra.extend(self.ram_file_args(path));
+        let mut machine = Machine::start(self.patched(), &launch, self.folder)?;
+        let (found, foretold) = (machine.guest.ready()?, self.layout()?);
+        ensure!(found == foretold, "the guest found {found:?} as its RAM, not {foretold:?}");
+        Ok(machine)
+    }
+}
