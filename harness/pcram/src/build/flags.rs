@@ -7,17 +7,21 @@ use regex::Regex;
 pub struct Flags(Vec<String>);
 
 impl Default for Flags {
-    /// One target with both accelerators and the tools; nothing that depends on what else the
+    /// The target with both accelerators and the tools, and those that show what the series does
+    /// to others ([`super::beyond::TARGETS`]; nothing of them is compiled unless it is asked for);
+    /// what promises speak of (vhost-user, COLO, microvm); nothing that depends on what else the
     /// system happens to have, no documents, no firmware, and nothing downloaded.
     fn default() -> Flags {
         let flags = [
-            "--target-list=x86_64-softmmu",
+            "--target-list=x86_64-softmmu,i386-softmmu,avr-softmmu,x86_64-linux-user",
             "--without-default-features",
             "--enable-tcg",
             "--enable-kvm",
             "--enable-tools",
+            "--enable-vhost-user",
+            "--enable-replication",
             "--disable-docs",
-            "--disable-fdt",
+            "--enable-fdt=system",
             "--disable-werror",
             "--disable-debug-info",
             "--disable-install-blobs",
@@ -68,11 +72,11 @@ mod tests {
         assert_eq!(
             Flags::default().known_in(new),
             [
-                "--target-list=x86_64-softmmu",
+                "--target-list=x86_64-softmmu,i386-softmmu,avr-softmmu,x86_64-linux-user",
                 "--without-default-features",
                 "--enable-tcg",
                 "--enable-tools",
-                "--disable-fdt",
+                "--enable-fdt=system",
                 "--disable-install-blobs",
             ]
         );

@@ -21,6 +21,8 @@ pub(super) struct Parts {
     pub toolchain: String,
     /// The tree that is compiled, in hex.
     pub tree: String,
+    /// What was built of it, ninja's names, separated by blanks.
+    pub products: String,
     /// The arguments of configure.
     pub flags: String,
     /// The compiler's identity.
@@ -47,6 +49,7 @@ impl Parts {
             &self.series,
             &self.toolchain,
             &self.tree,
+            &self.products,
             &self.flags,
             &self.compiler,
         ])
@@ -96,6 +99,7 @@ mod tests {
             series: text("p"),
             toolchain: text(""),
             tree: text("t"),
+            products: text("qemu-img"),
             flags: text("--enable-tcg"),
             compiler: text("cc 12"),
         }
@@ -110,6 +114,7 @@ mod tests {
             (Parts { series: other(), ..parts() }, true),
             (Parts { toolchain: other(), ..parts() }, false),
             (Parts { tree: other(), ..parts() }, true),
+            (Parts { products: other(), ..parts() }, true),
             (Parts { flags: other(), ..parts() }, false),
             (Parts { compiler: other(), ..parts() }, false),
         ];

@@ -1,5 +1,7 @@
 //! From trees to binaries: stock and patched QEMU, each built once and then found by its key.
 
+pub mod beyond;
+
 mod compiler;
 mod diagnosis;
 mod flags;
@@ -21,7 +23,10 @@ use crate::cache::{Cache, Kind, Lock};
 use crate::event::{Events, Outcome, Step};
 use crate::failure::Failure;
 use key::{Parts, Record};
-use work_tree::{TARGETS, WorkTree};
+use work_tree::WorkTree;
+
+/// The two that are built of stock and patched alike.
+const PROGRAMS: [&str; 2] = ["qemu-system-x86_64", "qemu-img"];
 
 /// What all builds of one source have in common.
 #[derive(Clone, Debug)]
@@ -136,6 +141,7 @@ impl Request {
             series: series.to_owned(),
             toolchain: self.toolchain.clone(),
             tree: tree.clone(),
+            products: PROGRAMS.join(" "),
             flags: self.flags.line(),
             compiler: compiler.to_owned(),
         };
@@ -159,7 +165,7 @@ impl<'a> Builder<'a> {
 
     fn build(&mut self, variant: &Variant) -> Result<Build> {
         let (name, parts) = self.request.parts(variant, &self.compiler);
-        let what = format!("{} from tree {}", TARGETS.join(" and "), &parts.tree[..12]);
+        let what = format!("{} from tree {}", PROGRAMS.join(" and "), &parts.tree[..12]);
         let (events, repeat) = (self.events, self.request.repeat.clone());
         events.step(&format!("build {name}"), what, repeat, |step| {
             let build = self.find_or_make(step, name, &parts)?;
@@ -182,22 +188,39 @@ impl<'a> Builder<'a> {
             return Ok(build);
         }
         if self.tree.is_none() {
-            let Request { flags, jobs, offline, .. } = self.request;
-            let key = parts.tree_key();
-            self.tree = Some(WorkTree::open(self.cache, step, &key, flags, *jobs, *offline)?);
+            self.open(step, parts)?;
             // Another run may have built it while this one waited.
             if let Some(build) = find(self.cache, parts)? {
                 return Ok(build);
             }
         }
-        let tree = self.tree.as_mut().context("there is no work tree")?;
-        let start = Instant::now();
-        let compiled = tree.build(step, name, &parts.tree)?.compiled;
-        let seconds = start.elapsed().as_secs_f64();
-        let record = Record { parts: parts.clone(), compiled, seconds };
-        keep(self.cache, &record, |binary| tree.binary(binary))?;
+        let Record { compiled, seconds, .. } = self.make(step, name, parts, &PROGRAMS)?;
         let build = find(self.cache, parts)?.context("the build is gone as soon as it was made")?;
         Ok(Build { reused: false, compiled, seconds, ..build })
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// Takes hold of the work tree.
+    fn open(&mut self, step: &Step, parts: &Parts) -> Result<&mut WorkTree<'a>> {
+        if self.tree.is_none() {
+            let Request { flags, jobs, offline, .. } = self.request;
+            let key = parts.tree_key();
+            self.tree = Some(WorkTree::open(self.cache, step, &key, flags, *jobs, *offline)?);
+        }
+        self.tree.as_mut().context("there is no work tree")
+    }
+
+    /// Builds what `parts` says, and keeps the programs `kept` of it with the record.
+    fn make(&mut self, step: &Step, name: &str, parts: &Parts, kept: &[&str]) -> Result<Record> {
+        let cache = self.cache;
+        let tree = self.open(step, parts)?;
+        let start = Instant::now();
+        let compiled = tree.build(step, name, &parts.tree, &parts.products)?.compiled;
+        let seconds = start.elapsed().as_secs_f64();
+        let record = Record { parts: parts.clone(), compiled, seconds };
+        keep(cache, &record, kept, |binary| tree.binary(binary))?;
+        Ok(record)
     }
 }
 
@@ -206,7 +229,7 @@ fn find(cache: &Cache, parts: &Parts) -> Result<Option<Build>> {
     let key = parts.key();
     let dir = cache.folder(Kind::Build).join(&key);
     let in_use = cache.share(&Kind::Build.lock(&key))?;
-    let [qemu_system, qemu_img] = TARGETS.map(|name| dir.join(name));
+    let [qemu_system, qemu_img] = PROGRAMS.map(|name| dir.join(name));
     let sound = Record::read(&dir).is_some_and(|record| record.parts == *parts)
         && qemu_system.is_file()
         && qemu_img.is_file();
@@ -223,19 +246,31 @@ fn find(cache: &Cache, parts: &Parts) -> Result<Option<Build>> {
     }))
 }
 
-/// Puts the binaries among the finished builds, from where `binary` says they are.
-fn keep(cache: &Cache, record: &Record, binary: impl Fn(&str) -> PathBuf) -> Result<()> {
+/// Puts a record and the programs `kept` among the finished builds, from where `binary` says that
+/// they are.
+fn keep(
+    cache: &Cache,
+    record: &Record,
+    kept: &[&str],
+    binary: impl Fn(&str) -> PathBuf,
+) -> Result<()> {
     let builds = cache.folder(Kind::Build);
     let scratch = cache.scratch(&builds)?;
     let new = scratch.path().join("new");
     fs::create_dir(&new).context("making a build's folder")?;
-    for name in TARGETS {
+    for name in kept {
         let from = binary(name);
-        fs::copy(&from, new.join(name)).with_context(|| format!("keeping {}", from.display()))?;
+        fs::copy(&from, new.join(flat(name)))
+            .with_context(|| format!("keeping {}", from.display()))?;
     }
     record.write(&new)?;
     let dir = builds.join(record.parts.key());
     replace(&new, &dir, scratch.path()).with_context(|| format!("making {}", dir.display()))
+}
+
+/// A product's name as a file's: the products of one build do not share their last part.
+fn flat(product: &str) -> &str {
+    product.rsplit('/').next().unwrap_or(product)
 }
 
 /// Moves `new` to `place`, and what is there, being unsound, out of the way into `scratch`.

@@ -28,7 +28,8 @@ struct Need {
     probe: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 11] = [
+    Need { of: Use::Build, what: "perl", package: "perl", probe: "perl -v" },
     Need { of: Use::Trees, what: "git", package: "git", probe: "git --version" },
     Need {
         of: Use::SourcePackage,
@@ -60,6 +61,12 @@ const NEEDS: [Need; 9] = [
         what: "glib 2.66 or newer",
         package: "libglib2.0-dev",
         probe: "pkg-config --atleast-version=2.66 glib-2.0",
+    },
+    Need {
+        of: Use::Build,
+        what: "libfdt, without which there is no microvm",
+        package: "libfdt-dev",
+        probe: "echo '#include <libfdt.h>' | ${CC:-cc} -E -x c -",
     },
     Need { of: Use::Build, what: "zlib", package: "zlib1g-dev", probe: "pkg-config --exists zlib" },
     Need {

@@ -82,7 +82,8 @@ fn patched_after_stock_compiles_only_what_differs() {
     assert_eq!(fs::read_to_string(&pair.patched.qemu_img).unwrap(), "b1");
     assert_eq!(configured(&cache), 1);
     let flags = fs::read_to_string(work_tree(&cache).join("configured-with")).unwrap();
-    assert_eq!(flags.trim(), "--target-list=x86_64-softmmu", "only what configure knows");
+    assert_eq!(flags.split('=').next(), Some("--target-list"), "only what configure knows");
+    assert!(!flags.contains("tcg"), "{flags}");
 
     // Another series, and back: each time only what differs.
     let other = tree(&cache, "a2", "b3");

@@ -22,9 +22,6 @@ use crate::failure::{Exit, Failure};
 use crate::process::{self, Ending};
 use crate::series::checkout;
 
-/// What is built.
-pub(super) const TARGETS: [&str; 2] = ["qemu-system-x86_64", "qemu-img"];
-
 /// How long configure may take.
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -80,25 +77,32 @@ impl<'a> WorkTree<'a> {
         self.dir.join("build").join(name)
     }
 
-    /// Moves the sources to `tree` (an id in hex), and builds. `name` names the log.
-    pub(super) fn build(&mut self, step: &Step, name: &str, tree: &str) -> Result<Ninja> {
+    /// Moves the sources to `tree` (an id in hex), and builds `products`, ninja's names separated
+    /// by blanks. `name` names the log.
+    pub(super) fn build(
+        &mut self,
+        step: &Step,
+        name: &str,
+        tree: &str,
+        products: &str,
+    ) -> Result<Ninja> {
         let busy = self.dir.join("busy");
         fs::write(&busy, "").with_context(|| format!("writing {}", busy.display()))?;
         touch(&self.dir)?;
-        let done = self.build_inside(step, name, tree);
+        let done = self.build_inside(step, name, tree, products);
         // Whatever came of it came to its end in order.
         fs::remove_file(&busy).with_context(|| format!("removing {}", busy.display()))?;
         self.suspect = false;
         done
     }
 
-    fn build_inside(&self, step: &Step, name: &str, tree: &str) -> Result<Ninja> {
+    fn build_inside(&self, step: &Step, name: &str, tree: &str, products: &str) -> Result<Ninja> {
         let src = self.dir.join("src");
         checkout(self.cache, step, tree, &src)?;
         let python = Python::for_tree(self.cache, step, &src, self.offline)?;
         let log = self.dir.join(format!("{name}.log"));
         self.configure(step, &python)?;
-        match self.ninja(step, &python, &log) {
+        match self.ninja(step, &python, &log, products) {
             Err(error) if self.suspect => {
                 step.note(format!(
                     "the run before this one was killed in this work tree, and it does not build \
@@ -106,7 +110,7 @@ impl<'a> WorkTree<'a> {
                 ));
                 fs::remove_file(self.mark()).context("removing the mark of configure")?;
                 self.configure(step, &python)?;
-                self.ninja(step, &python, &log)
+                self.ninja(step, &python, &log, products)
             }
             done => done,
         }
@@ -174,10 +178,10 @@ impl<'a> WorkTree<'a> {
         Ok(help)
     }
 
-    fn ninja(&self, step: &Step, python: &Python, log: &Path) -> Result<Ninja> {
+    fn ninja(&self, step: &Step, python: &Python, log: &Path, products: &str) -> Result<Ninja> {
         let mut command = Command::new(ninja_program());
         command.arg("-C").arg(self.dir.join("build")).arg("-j").arg(self.jobs.to_string());
-        command.args(TARGETS).env("NINJA_STATUS", "[%f/%t] ");
+        command.args(products.split(' ')).env("NINJA_STATUS", "[%f/%t] ");
         python.set_up(&mut command);
         let shape = Regex::new(r"^\[(\d+)/(\d+)\] (.*)")?;
         let mut log = Log::create(log)?;

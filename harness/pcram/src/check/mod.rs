@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod judge;
 pub mod need;
 pub mod omission;
+pub mod origin;
 pub mod procedure;
 pub mod ram_file;
 pub mod trial;
@@ -17,15 +18,20 @@ pub mod visible;
 
 mod capability_refused;
 mod content;
+mod each_patch;
 mod option;
+mod other_targets;
+mod own_test;
 mod prefilled;
 mod refusal;
+mod style;
 
 use crate::event::{Figure, Row, Verdict};
 use crate::machine::binary::Binary;
 use anyhow::{Context, Result};
 use board::Board;
 use catalogue::{Catalogue, Check};
+use origin::Origin;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +51,8 @@ pub struct Bench<'a> {
     pub patched: &'a Binary,
     /// The qemu-img that makes disks, where there is one.
     pub qemu_img: Option<&'a Path>,
+    /// Where the patched QEMU comes from, where that is at hand.
+    pub origin: Option<&'a Origin<'a>>,
     /// Where each row gets a folder of its own.
     pub folder: &'a Path,
     /// Whether the folder of a row that holds is kept, too.

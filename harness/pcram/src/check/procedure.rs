@@ -2,10 +2,14 @@
 
 use super::Finding;
 use super::capability_refused::CapabilityRefused;
+use super::each_patch::EachPatchBuilds;
 use super::omission::Omission;
 use super::option::Offered;
+use super::other_targets::OtherTargets;
+use super::own_test::OwnTest;
 use super::prefilled::Prefilled;
 use super::refusal::Refusal;
+use super::style::Style;
 use super::trial::Trial;
 use super::visible::Visible;
 use anyhow::Result;
@@ -27,6 +31,14 @@ pub enum Procedure {
     CapabilityRefused(CapabilityRefused),
     /// A saved or migrated stream holds no page of the block, and every other block whole.
     Omission(Omission),
+    /// Other targets build, and offer or refuse the option.
+    OtherTargets(OtherTargets),
+    /// Each patch builds alone.
+    EachPatchBuilds(EachPatchBuilds),
+    /// Each patch could be sent as it is.
+    Style(Style),
+    /// The series' own test passes.
+    OwnTest(OwnTest),
 }
 
 impl Procedure {
@@ -39,11 +51,17 @@ impl Procedure {
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
+            Procedure::OtherTargets(it) => it.check(trial),
+            Procedure::EachPatchBuilds(it) => it.check(trial),
+            Procedure::Style(it) => it.check(trial),
+            Procedure::OwnTest(it) => it.check(trial),
         }
     }
 
     /// Whether a machine runs for it.
     pub(super) fn runs_a_machine(&self) -> bool {
-        !matches!(self, Procedure::Option(_))
+        let alone = matches!(self, Procedure::Option(_) | Procedure::OtherTargets(_));
+        let text = matches!(self, Procedure::EachPatchBuilds(_) | Procedure::Style(_));
+        !alone && !text && !matches!(self, Procedure::OwnTest(_))
     }
 }

@@ -1,8 +1,10 @@
 //! One check under way: the shared bench, the machine that it runs on, and its folder.
 
 use super::board::Board;
+use super::origin::Origin;
 use super::ram_file;
 use super::{Bench, NotTried};
+use crate::build::beyond::Beyond;
 use crate::machine::Machine;
 use crate::machine::binary::Binary;
 use crate::machine::launch::{Launch, opt_value};
@@ -41,6 +43,24 @@ impl Trial<'_> {
     /// [`NotTried`] where there is none.
     pub fn qemu_img(&self) -> Result<&Path> {
         Ok(self.bench.qemu_img.ok_or_else(|| NotTried("there is no qemu-img".into()))?)
+    }
+
+    /// Where the patched QEMU comes from.
+    ///
+    /// # Errors
+    /// [`NotTried`] where somebody else built it.
+    pub fn origin(&self) -> Result<&Origin<'_>> {
+        let missing = || NotTried("the source and the series are not at hand".into());
+        Ok(self.bench.origin.ok_or_else(missing)?)
+    }
+
+    /// What was built of the series beyond the pair that is compared.
+    ///
+    /// # Errors
+    /// [`NotTried`] where it was not.
+    pub fn beyond(&self) -> Result<&Beyond> {
+        let missing = || NotTried("it was not built; `verify --thorough` does".into());
+        Ok(self.origin()?.beyond.as_ref().ok_or_else(missing)?)
     }
 
     /// The idstr of the block that the file backs.

@@ -23,14 +23,17 @@ pub struct Args {
     revision: Revision,
     #[command(flatten)]
     build: Options,
+    /// Build each patch alone, the programs of other targets, and the series' own tests, too
+    #[arg(long)]
+    thorough: bool,
 }
 
 /// Runs `build`.
 pub fn run(global: Global, args: Args) -> ExitCode {
-    let Args { revision, build } = args;
+    let Args { revision, build, thorough } = args;
     super::run(global, revision.label(), |run| {
         let (release, series) = find(&revision)?;
-        steps::build(run, &revision, &release, &series, &build)?;
+        steps::build(run, &revision, &release, &series, &build, thorough)?;
         Ok(Exit::AllHeld)
     })
 }

@@ -33,7 +33,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
     super::run(global, revision.label(), |run| {
         let (release, series) = find(&revision)?;
         let catalogue = steps::catalogue(&series, &check)?;
-        let pair = steps::built(run, &revision, &release, &series)?;
-        steps::check(run, &revision, &release, &catalogue, &pair, &check)
+        let built = steps::built(run, &revision, &release, &series)?;
+        steps::check(run, &revision, &release, &catalogue, &built, &check)
     })
 }

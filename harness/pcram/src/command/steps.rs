@@ -1,11 +1,13 @@
 //! The steps that commands are made of: each takes what the one before it gave.
 
 use super::{Revision, Run, build, check};
+use crate::build::beyond::{self, pair_and_beyond};
 use crate::build::packages::{self, Use};
 use crate::build::{Flags, Pair, Request as BuildRequest, Variant, finished, pair};
 use crate::check::Bench;
 use crate::check::catalogue::Catalogue;
 use crate::check::judge::judge;
+use crate::check::origin::Origin;
 use crate::event::{Event, Outcome, Verdict};
 use crate::failure::Exit;
 use crate::machine::binary::Binary;
@@ -58,31 +60,53 @@ pub(super) fn catalogue(dir: &Path, options: &check::Options) -> Result<Catalogu
     Ok(catalogue)
 }
 
-/// QEMU without and with the series, built or found; missing system packages are found before
-/// anything is fetched.
-pub(super) fn build(
-    run: &Run,
+/// QEMUs that were built, and where they come from.
+pub(super) struct Built<'a> {
+    pair: Pair,
+    origin: Origin<'a>,
+}
+
+/// QEMU without and with the series, built or found, and all that goes beyond that where
+/// `thorough` asks for it; missing system packages are found before anything is fetched.
+pub(super) fn build<'a>(
+    run: &'a Run,
     revision: &Revision,
     release: &Release,
     dir: &Path,
     options: &build::Options,
-) -> Result<Pair> {
+    thorough: bool,
+) -> Result<Built<'a>> {
     let request = source_request(run, revision, release, false);
     ensure(run, &request, &[Use::Build], options.yes)?;
     let source = crate::source::fetch(&run.cache, &run.events, &request)?;
     let (series, applied) = apply(run, revision, &source, dir)?;
     let request = build_request(run, revision, &source, options.jobs);
-    pair(&run.cache, &run.events, &request, &variant(&series, &applied))
+    let (cache, events) = (&run.cache, &run.events);
+    let (pair, beyond) = if thorough {
+        let (pair, beyond) = pair_and_beyond(cache, events, &request, &series, &applied)?;
+        (pair, Some(beyond))
+    } else {
+        (pair(cache, events, &request, &variant(&series, &applied))?, None)
+    };
+    Ok(Built { pair, origin: Origin { cache, series, applied, beyond } })
 }
 
-/// The same pair, where it was built before; nothing is fetched or compiled.
-pub(super) fn built(run: &Run, revision: &Revision, release: &Release, dir: &Path) -> Result<Pair> {
+/// The same, where it was built before; nothing is fetched or compiled.
+pub(super) fn built<'a>(
+    run: &'a Run,
+    revision: &Revision,
+    release: &Release,
+    dir: &Path,
+) -> Result<Built<'a>> {
     let mut request = source_request(run, revision, release, false);
     request.offline = true;
     let source = crate::source::fetch(&run.cache, &run.events, &request)?;
     let (series, applied) = apply(run, revision, &source, dir)?;
     let request = build_request(run, revision, &source, None);
-    finished(&run.cache, &request, &variant(&series, &applied))
+    let cache = &run.cache;
+    let pair = finished(cache, &request, &variant(&series, &applied))?;
+    let beyond = beyond::finished(cache, &request, &series, &applied)?;
+    Ok(Built { pair, origin: Origin { cache, series, applied, beyond } })
 }
 
 /// The checks of a pair, and what they make of the promises.
@@ -91,10 +115,11 @@ pub(super) fn check(
     revision: &Revision,
     release: &Release,
     catalogue: &Catalogue,
-    pair: &Pair,
+    built: &Built,
     options: &check::Options,
 ) -> Result<Exit> {
     let checks = catalogue.select(&options.rows, options.thorough)?;
+    let Built { pair, origin } = built;
     let (stock, patched) =
         (Binary::probe(&pair.stock.qemu_system)?, Binary::probe(&pair.patched.qemu_system)?);
     let bench = Bench {
@@ -103,6 +128,7 @@ pub(super) fn check(
         stock: Some(&stock),
         patched: &patched,
         qemu_img: Some(&pair.patched.qemu_img),
+        origin: Some(origin),
         folder: &run.folder.dir,
         keep: options.keep,
     };

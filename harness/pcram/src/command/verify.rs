@@ -20,7 +20,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
     super::run(global, revision.label(), |run| {
         let (release, series) = find(&revision)?;
         let catalogue = steps::catalogue(&series, &check)?;
-        let pair = steps::build(run, &revision, &release, &series, &build)?;
-        steps::check(run, &revision, &release, &catalogue, &pair, &check)
+        let built = steps::build(run, &revision, &release, &series, &build, check.thorough)?;
+        steps::check(run, &revision, &release, &catalogue, &built, &check)
     })
 }

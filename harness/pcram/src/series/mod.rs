@@ -75,6 +75,25 @@ impl Series {
     }
 }
 
+impl Series {
+    /// The files that the patches add to the tree, as the tree names them.
+    pub fn added_files(&self) -> Vec<String> {
+        let mut added = Vec::new();
+        for patch in &self.patches {
+            let text = String::from_utf8_lossy(&patch.text);
+            let mut lines = text.lines();
+            while let Some(line) = lines.next() {
+                if line == "--- /dev/null"
+                    && let Some(file) = lines.next().and_then(|line| line.strip_prefix("+++ b/"))
+                {
+                    added.push(file.to_owned());
+                }
+            }
+        }
+        added
+    }
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("the series cannot be read: {}: {error}", path.display()))
 }
@@ -131,6 +150,13 @@ mod tests {
             series.patches.iter().map(|patch| (&*patch.file, &*patch.subject)).collect();
         let kept = "system/physmem: keep one block out";
         assert_eq!(found, [("fix/b.patch", "fix/b.patch"), ("a.patch", kept)]);
+    }
+
+    #[test]
+    fn files_that_a_patch_adds_are_named_and_those_that_it_changes_are_not() {
+        let patch = "--- a/old.c\n+++ b/old.c\n--- /dev/null\n+++ b/tests/new.c\n";
+        let series = Series::load(folder("a\n", &[("a", patch)]).path()).unwrap();
+        assert_eq!(series.added_files(), ["tests/new.c"]);
     }
 
     #[test]

@@ -1,0 +1,182 @@
+//! What is built of a series beyond the pair that is compared: each of its patches alone, the
+//! programs of other targets, and the tests that the series adds to the tree's own.
+
+use super::key::{Parts, Record};
+use super::{Builder, PROGRAMS, Pair, Request, Variant, compiler, flat};
+use crate::cache::{Cache, Kind, Lock};
+use crate::event::{Events, Outcome, Step};
+use crate::failure::Exit;
+use crate::series::{Applied, Series};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Programs of other targets: the second emulator of a PC, one that knows no PC, and one that runs
+/// programs instead of machines.
+pub const TARGETS: [&str; 3] = ["qemu-system-i386", "qemu-system-avr", "qemu-x86_64"];
+
+/// One patch, built with those before it and none of those after it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alone {
+    /// Its path in the series' folder.
+    pub file: String,
+    /// The tree that was compiled, in hex.
+    pub tree: String,
+    /// How many steps ninja took for it, on top of the patch before it.
+    pub compiled: u64,
+    /// The first error, where it does not build.
+    pub error: Option<String>,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Beyond {
+    /// Each patch, in the order of the series.
+    pub alone: Vec<Alone>,
+    /// The further programs, by their names: where each is, or why it was not built.
+    pub programs: BTreeMap<String, Result<PathBuf, String>>,
+    _in_use: Vec<Lock>,
+}
+
+/// Builds the pair and all that goes beyond it, or finds it among the finished builds. Patches that
+/// do not build alone, and programs that do not build, are told and not an error.
+///
+/// # Errors
+/// As [`super::pair`].
+pub fn pair_and_beyond(
+    cache: &Cache,
+    events: &Events,
+    request: &Request,
+    series: &Series,
+    applied: &Applied,
+) -> Result<(Pair, Beyond)> {
+    let mut builder = Builder::new(cache, events, request)?;
+    let stock = builder.build(&Variant::Stock)?;
+    let mut beyond = Beyond::default();
+    let count = applied.patches.len();
+    let what = format!("each of {count} patches alone");
+    events.step("build each patch", what, request.repeat.clone(), |step| {
+        for patch in &applied.patches {
+            let (file, tree) = (patch.file.clone(), patch.tree.clone());
+            let parts = request.of_tree(&tree, &PROGRAMS, &builder.compiler);
+            let made = builder.remembered(step, &file.replace('/', "-"), &parts, &[])?;
+            let (compiled, error) = match made {
+                Ok((record, _)) => (record.compiled, None),
+                Err(error) => (0, Some(error)),
+            };
+            beyond.alone.push(Alone { file, tree, compiled, error });
+        }
+        let good = beyond.alone.iter().filter(|each| each.error.is_none()).count();
+        Ok(((), Outcome::new(format!("{good} of {count} build"))))
+    })?;
+    let tree = applied.tree.clone();
+    let patched = builder.build(&Variant::Patched { tree, series: series.id.clone() })?;
+
+    let products = products(series);
+    let what = products.join(", ");
+    events.step("build beyond", what, request.repeat.clone(), |step| {
+        for product in &products {
+            let kept = [product.as_str()];
+            let parts = request.of_tree(&applied.tree, &kept, &builder.compiler);
+            let name = flat(product);
+            let program = match builder.remembered(step, name, &parts, &kept)? {
+                Ok((_, lock)) => {
+                    beyond._in_use.push(lock);
+                    Ok(cache.folder(Kind::Build).join(parts.key()).join(name))
+                }
+                Err(error) => Err(error),
+            };
+            beyond.programs.insert(name.to_owned(), program);
+        }
+        let good = beyond.programs.values().filter(|each| each.is_ok()).count();
+        Ok(((), Outcome::new(format!("{good} of {} build", products.len()))))
+    })?;
+    Ok((Pair { stock, patched }, beyond))
+}
+
+/// What [`pair_and_beyond`] left of a series, where it left all of it; nothing is built.
+///
+/// # Errors
+/// Where the compiler cannot be asked who it is, or the cache not be read.
+pub fn finished(
+    cache: &Cache,
+    request: &Request,
+    series: &Series,
+    applied: &Applied,
+) -> Result<Option<Beyond>> {
+    let compiler = compiler::identity()?;
+    let mut beyond = Beyond::default();
+    for patch in &applied.patches {
+        let parts = request.of_tree(&patch.tree, &PROGRAMS, &compiler);
+        let Some((record, _)) = found(cache, &parts, &[])? else { return Ok(None) };
+        let (file, tree) = (patch.file.clone(), patch.tree.clone());
+        beyond.alone.push(Alone { file, tree, compiled: record.compiled, error: None });
+    }
+    for product in products(series) {
+        let parts = request.of_tree(&applied.tree, &[&product], &compiler);
+        let Some((_, lock)) = found(cache, &parts, &[&product])? else { return Ok(None) };
+        beyond._in_use.push(lock);
+        let name = flat(&product).to_owned();
+        let program = cache.folder(Kind::Build).join(parts.key()).join(&name);
+        beyond.programs.insert(name, Ok(program));
+    }
+    Ok(Some(beyond))
+}
+
+/// The other targets' programs, and the tests that the series adds to the tree's own.
+fn products(series: &Series) -> Vec<String> {
+    let tests = series.added_files().into_iter().filter_map(|file| {
+        let name = file.strip_suffix(".c")?;
+        (name.starts_with("tests/qtest/") && name.ends_with("-test")).then(|| name.to_owned())
+    });
+    TARGETS.map(str::to_owned).into_iter().chain(tests).collect()
+}
+
+fn found(cache: &Cache, parts: &Parts, kept: &[&str]) -> Result<Option<(Record, Lock)>> {
+    let key = parts.key();
+    let dir = cache.folder(Kind::Build).join(&key);
+    let in_use = cache.share(&Kind::Build.lock(&key))?;
+    let record = Record::read(&dir).filter(|record| {
+        record.parts == *parts && kept.iter().all(|name| dir.join(flat(name)).is_file())
+    });
+    Ok(record.map(|record| (record, in_use)))
+}
+
+impl Request {
+    /// Products of one tree, whatever series made it.
+    fn of_tree(&self, tree: &str, products: &[&str], compiler: &str) -> Parts {
+        Parts {
+            source: self.source.clone(),
+            series: String::new(),
+            toolchain: self.toolchain.clone(),
+            tree: tree.to_owned(),
+            products: products.join(" "),
+            flags: self.flags.line(),
+            compiler: compiler.to_owned(),
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Finds or makes a build of which only the record and `kept` are kept. The inner error is
+    /// that of a tree that does not build.
+    fn remembered(
+        &mut self,
+        step: &Step,
+        name: &str,
+        parts: &Parts,
+        kept: &[&str],
+    ) -> Result<Result<(Record, Lock), String>> {
+        if let Some(found) = found(self.cache, parts, kept)? {
+            return Ok(Ok(found));
+        }
+        match self.make(step, name, parts, kept) {
+            Ok(_) => {
+                let found = found(self.cache, parts, kept)?;
+                Ok(found.ok_or_else(|| "the build is gone as soon as it was made".to_owned()))
+            }
+            Err(error) if Exit::of(&error) == Exit::DidNotBuild => Ok(Err(format!("{error:#}"))),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Where the patched QEMU comes from: the series, the tree that it made, and what was built of it
+//! beyond the pair that is compared.
+
+use crate::build::beyond::Beyond;
+use crate::cache::Cache;
+use crate::series::{Applied, Series};
+use anyhow::{Context, Result};
+use git2::{ErrorCode, Oid};
+use std::path::Path;
+
+/// All that is known of a QEMU that this tool built itself.
+pub struct Origin<'a> {
+    /// The cache that holds the tree.
+    pub cache: &'a Cache,
+    /// The series.
+    pub series: Series,
+    /// What it made of the source.
+    pub applied: Applied,
+    /// What was built beyond the pair, where it was.
+    pub beyond: Option<Beyond>,
+}
+
+impl Origin<'_> {
+    /// The text of a file in the patched tree; `None` where the tree does not have it.
+    pub fn text(&self, path: &str) -> Result<Option<String>> {
+        let store = self.cache.store()?;
+        let tree = store.find_tree(Oid::from_str(&self.applied.tree)?)?;
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) => {
+                let blob =
+                    store.find_blob(entry.id()).with_context(|| format!("reading {path}"))?;
+                Ok(Some(String::from_utf8_lossy(blob.content()).into_owned()))
+            }
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("looking for {path}")),
+        }
+    }
+}
