@@ -69,6 +69,7 @@ pub struct Promise {
 
 /// A check: one row of the report.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Check {
     /// Its stable name.
     pub id: String,
@@ -82,12 +83,26 @@ pub struct Check {
     /// Where its machine differs from the catalogue's.
     #[serde(default)]
     pub on: Differences,
+    /// The file system that its RAM file lies on, where it is not that of the run's folder.
+    #[serde(default)]
+    pub file_on: FileOn,
     /// Without what it cannot be tried.
     #[serde(default)]
     pub needs: Vec<Need>,
     /// What is done, and with what.
     #[serde(flatten)]
     pub procedure: Procedure,
+}
+
+/// A kind of file system.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileOn {
+    /// That of the run's folder.
+    #[default]
+    Folder,
+    /// A tmpfs.
+    Tmpfs,
 }
 
 /// Something that is known not to be tried.

@@ -30,14 +30,14 @@ use crate::event::{Figure, Row, Verdict};
 use crate::machine::binary::Binary;
 use anyhow::{Context, Result};
 use board::Board;
-use catalogue::{Catalogue, Check};
+use catalogue::{Catalogue, Check, FileOn};
 use origin::Origin;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use trial::Trial;
+use trial::{Place, Trial};
 
 /// What all checks of a run share.
 pub struct Bench<'a> {
@@ -103,18 +103,23 @@ impl Finding {
 #[error("{0}")]
 pub struct NotTried(pub String);
 
-/// The folder of the check under way.
-static UNDER_WAY: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The folders of the check under way.
+static UNDER_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-fn under_way() -> MutexGuard<'static, Option<PathBuf>> {
+fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
     UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes the folder of the check under way, where a signal ends the run in its middle.
+/// Removes the folders of the check under way, where a signal ends the run in its middle.
 pub fn abandon() {
-    if let Some(folder) = under_way().take() {
+    for folder in under_way().drain(..) {
         let _ = fs::remove_dir_all(folder);
     }
+}
+
+/// Has `folder`, which the check under way made, removed where a signal ends the run.
+fn leave_nothing_in(folder: &Path) {
+    under_way().push(folder.to_owned());
 }
 
 impl Bench<'_> {
@@ -122,7 +127,7 @@ impl Bench<'_> {
     pub fn try_check(&self, check: &Check, repeat: String) -> Row {
         let folder = self.folder.join(&check.id);
         let start = Instant::now();
-        *under_way() = Some(folder.clone());
+        leave_nothing_in(&folder);
         let found = fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))
             .and_then(|()| self.run(check, &folder));
@@ -132,7 +137,7 @@ impl Bench<'_> {
             Some(cannot) => cannot.judge(finding),
             None => finding,
         };
-        *under_way() = None;
+        under_way().clear();
         let telling = matches!(finding.verdict, Verdict::Failed | Verdict::Broken);
         let kept = self.keep || telling;
         if !kept {
@@ -164,7 +169,11 @@ impl Bench<'_> {
                 return Err(NotTried(reason).into());
             }
         }
-        check.procedure.run(&Trial { bench: self, board: self.board(check), folder })
+        let place = match check.file_on {
+            FileOn::Folder => Place::Folder,
+            FileOn::Tmpfs => Place::tmpfs()?,
+        };
+        check.procedure.run(&Trial { bench: self, board: self.board(check), place, folder })
     }
 
     fn board(&self, check: &Check) -> Board {

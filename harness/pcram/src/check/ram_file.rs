@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde::Deserialize;
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub enum FileKind {
     Socket,
     /// A character device.
     Device,
+    /// A symbolic link that leads nowhere.
+    Dangling,
 }
 
 /// Creates a sparse file of `size` bytes, last read an hour before it was last written, so that
@@ -73,6 +75,7 @@ pub fn prepare(path: &Path, kind: FileKind, ram: u64) -> Result<PathBuf> {
         FileKind::Directory => fs::create_dir(path).with_context(cannot)?,
         FileKind::Fifo => node(FileType::Fifo).with_context(cannot)?,
         FileKind::Socket => node(FileType::Socket).with_context(cannot)?,
+        FileKind::Dangling => symlink("nowhere", path).with_context(cannot)?,
         FileKind::Device => return Ok(PathBuf::from("/dev/zero")),
     }
     Ok(path.to_owned())

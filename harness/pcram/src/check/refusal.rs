@@ -27,7 +27,7 @@ pub struct Refusal {
 impl Refusal {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let Refusal { file, args, message } = self;
-        let path = ram_file::prepare(&trial.folder.join(ram_file::NAME), *file, trial.ram())?;
+        let path = ram_file::prepare(&trial.place().join(ram_file::NAME), *file, trial.ram())?;
         let size = fs::symlink_metadata(&path).map(|meta| meta.len()).unwrap_or_default();
         let fill_in = |text: &str| {
             text.replace("{opt-path}", &opt_value(&path))

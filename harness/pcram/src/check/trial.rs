@@ -5,12 +5,13 @@ use super::origin::Origin;
 use super::ram_file;
 use super::{Bench, NotTried};
 use crate::build::beyond::Beyond;
-use crate::machine::Machine;
 use crate::machine::binary::Binary;
 use crate::machine::launch::{Launch, opt_value};
+use crate::machine::{Machine, sockets};
 use anyhow::{Result, ensure};
 use pcram_mirror::address::RamLayout;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// What a procedure works with.
 pub struct Trial<'a> {
@@ -18,8 +19,41 @@ pub struct Trial<'a> {
     pub bench: &'a Bench<'a>,
     /// The machine.
     pub board: Board,
+    /// Where the RAM file lies.
+    pub place: Place,
     /// The check's own folder.
     pub folder: &'a Path,
+}
+
+/// The file system that a RAM file lies on.
+#[derive(Debug, Default)]
+pub enum Place {
+    /// That of the check's own folder.
+    #[default]
+    Folder,
+    /// A tmpfs, in a folder that goes with this value.
+    Tmpfs(TempDir),
+}
+
+/// Where Linux has a tmpfs for everybody.
+const TMPFS: &str = "/dev/shm";
+/// What statfs says of a tmpfs (`TMPFS_MAGIC` of linux/magic.h).
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+impl Place {
+    /// A fresh folder on a tmpfs.
+    ///
+    /// # Errors
+    /// [`NotTried`] where the host has none.
+    pub fn tmpfs() -> Result<Place> {
+        let found = rustix::fs::statfs(TMPFS).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC);
+        if !found {
+            return Err(NotTried(format!("{TMPFS} is no tmpfs")).into());
+        }
+        let folder = sockets::folder_in(Path::new(TMPFS))?;
+        super::leave_nothing_in(folder.path());
+        Ok(Place::Tmpfs(folder))
+    }
 }
 
 impl Trial<'_> {
@@ -89,9 +123,17 @@ impl Trial<'_> {
         words.map(|word| word.replace("{opt-path}", &opt_value(path))).collect()
     }
 
+    /// The folder that a RAM file lies in.
+    pub fn place(&self) -> &Path {
+        match &self.place {
+            Place::Folder => self.folder,
+            Place::Tmpfs(folder) => folder.path(),
+        }
+    }
+
     /// A fresh RAM file.
     pub fn ram_file(&self) -> Result<PathBuf> {
-        let path = self.folder.join(ram_file::NAME);
+        let path = self.place().join(ram_file::NAME);
         ram_file::create(&path, self.ram())?;
         Ok(path)
     }

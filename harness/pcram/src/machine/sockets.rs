@@ -1,30 +1,42 @@
-//! Short-lived folders for sockets, whose paths may be 107 bytes long at most.
+//! Short-lived folders for sockets, whose paths may be 107 bytes long at most, and for RAM files
+//! that are to lie on another file system than the run's folder.
 //!
-//! They lie in the temporary directory under this process's id, so that what a killed run left is
+//! They lie in the temporary directory, or where they are asked for, under this process's id, so that what a killed run left is
 //! known by the id of a process that is gone.
 
 use anyhow::{Context, Result};
 use regex::Regex;
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::sync::Once;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
-/// What the sockets in such a folder may be called.
-pub const NAMES: [&str; 5] = ["monitor", "debug", "serial", "incoming", "channel"];
-
-static SWEEP: Once = Once::new();
+/// What may lie in such a folder.
+pub const NAMES: [&str; 6] = ["monitor", "debug", "serial", "incoming", "channel", "ram,file"];
 
 /// A new folder, removed when dropped. The first call of a process removes what killed runs left.
 pub fn folder() -> Result<TempDir> {
-    let place = std::env::temp_dir();
-    SWEEP.call_once(|| sweep(&place));
-    let prefix = format!("pcram-{}-", std::process::id());
-    let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&place);
-    made.with_context(|| format!("cannot make a folder for sockets in {}", place.display()))
+    folder_in(&std::env::temp_dir())
 }
 
-/// Removes the folders of processes that are gone: the sockets by their names, and then the folder
+/// The same, in `place`.
+pub fn folder_in(place: &Path) -> Result<TempDir> {
+    sweep_once(place);
+    let prefix = format!("pcram-{}-", std::process::id());
+    let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
+    made.with_context(|| format!("cannot make a folder in {}", place.display()))
+}
+
+fn sweep_once(place: &Path) {
+    static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if swept.insert(place.to_owned()) {
+        sweep(place);
+    }
+}
+
+/// Removes the folders of processes that are gone: what lies in them by its name, and then the folder
 /// if that has emptied it. What cannot be removed is somebody else's.
 fn sweep(place: &Path) {
     let ours = Regex::new(r"^pcram-(\d+)-\w{6}$").expect("the pattern is well-formed");
@@ -32,8 +44,8 @@ fn sweep(place: &Path) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_dead = |id: &str| !Path::new("/proc").join(id).exists();
         if ours.captures(&name).is_some_and(|found| is_dead(&found[1])) {
-            for socket in NAMES {
-                let _ = fs::remove_file(entry.path().join(socket));
+            for name in NAMES {
+                let _ = fs::remove_file(entry.path().join(name));
             }
             let _ = fs::remove_dir(entry.path());
         }
