@@ -36,6 +36,9 @@ use crate::failure::Failure;
 /// The version of the layout above. Raised when an older tool could not use the folder any more.
 const LAYOUT: &str = "1";
 
+/// The mark of a folder in a run's folder whose owner is still at work in it.
+pub(crate) const UNDER_WAY: &str = ".under-way";
+
 /// What every temporary name begins with.
 const TEMPORARY: &str = ".pcram-tmp-";
 
@@ -225,6 +228,7 @@ fn remove_leftovers(root: &Path) -> io::Result<()> {
             }
         }
     }
+    remove_interrupted(&root.join(Kind::Run.folder()))?;
     // git's own, of packs that were being written.
     if let Ok(packs) = fs::read_dir(root.join("objects.git/objects/pack")) {
         for pack in packs {
@@ -233,6 +237,26 @@ fn remove_leftovers(root: &Path) -> io::Result<()> {
                 remove(&pack.path())?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Removes from the folders of runs what a killed run was in the middle of; what its checks had
+/// come to before stays.
+fn remove_interrupted(runs: &Path) -> io::Result<()> {
+    for run in fs::read_dir(runs)? {
+        let run = run?.path();
+        if !run.is_dir() {
+            continue;
+        }
+        for folder in fs::read_dir(&run)? {
+            let folder = folder?.path();
+            if folder.join(UNDER_WAY).exists() {
+                remove(&folder)?;
+            }
+        }
+        // One that still has something in it stays.
+        let _ = fs::remove_dir(&run);
     }
     Ok(())
 }
@@ -324,13 +348,20 @@ pub(crate) mod tests {
         left.iter().for_each(|path| fs::create_dir_all(path.join("in")).unwrap());
         let kept = cache.folder(Kind::Build).join("kept");
         fs::create_dir(&kept).unwrap();
+        let killed = cache.new_run().unwrap();
+        let failed = killed.dir.join("failed");
+        for folder in [&failed, &killed.dir.join("interrupted")] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(killed.dir.join("interrupted").join(UNDER_WAY), "").unwrap();
 
         let second = Cache::open(Some(dir.path())).unwrap();
         assert!(left.iter().all(|path| path.exists()), "another run is still at work");
         drop((cache, second));
         Cache::open(Some(dir.path())).unwrap();
         assert!(left.iter().all(|path| !path.exists()), "all are dead");
-        assert!(kept.exists());
+        assert!(kept.exists() && failed.exists());
+        assert!(!killed.dir.join("interrupted").exists());
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod prefilled;
 mod refusal;
 mod style;
 
+use crate::cache::UNDER_WAY;
 use crate::event::{Figure, Row, Verdict};
 use crate::machine::binary::Binary;
 use anyhow::{Context, Result};
@@ -104,10 +105,10 @@ impl Finding {
 pub struct NotTried(pub String);
 
 /// The folders of the check under way.
-static UNDER_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static AT_WORK: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+    AT_WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes the folders of the check under way, where a signal ends the run in its middle.
@@ -128,7 +129,9 @@ impl Bench<'_> {
         let folder = self.folder.join(&check.id);
         let start = Instant::now();
         leave_nothing_in(&folder);
+        let mark = folder.join(UNDER_WAY);
         let found = fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(&mark, ""))
             .with_context(|| format!("cannot create {}", folder.display()))
             .and_then(|()| self.run(check, &folder));
         let finding = found.unwrap_or_else(|error| Finding::of_error(&error));
@@ -140,7 +143,9 @@ impl Bench<'_> {
         under_way().clear();
         let telling = matches!(finding.verdict, Verdict::Failed | Verdict::Broken);
         let kept = self.keep || telling;
-        if !kept {
+        if kept {
+            let _ = fs::remove_file(&mark);
+        } else {
             // What cannot be removed now is pruned with its run.
             let _ = fs::remove_dir_all(&folder);
         }
