@@ -1,9 +1,11 @@
-//! Passes the tests: builds what they need, runs them all, and holds their skips against a list.
+//! Passes the tests: every check on every line that a series is carried for, then the tests, which
+//! run on the QEMUs that this built. All skips, of tests and of checks, are held against a list.
 //!
 //! Sections print how long they took. The last line counts passed, failed and skipped.
 
 mod outcome;
 mod skips;
+mod verified;
 
 use anyhow::{Context, Result};
 use outcome::Outcome;
@@ -12,6 +14,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
+use verified::Verified;
 
 /// The environment variable that names the file in which tests leave their skips.
 const SKIPS_FILE: &str = "PCRAM_SKIPS_FILE";
@@ -29,15 +32,27 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("ci has a parent folder")?;
-    let shell = xshell::Shell::new()?;
-    shell.change_dir(root);
     let folder = tempfile::tempdir()?;
     let skips_file = folder.path().join("skips");
 
-    section("the QEMUs that the tests run", || {
-        let build = ["run", "--quiet", "--package", "pcram", "--", "build", "10.0", "--yes"];
-        Ok(xshell::cmd!(shell, "cargo {build...}").run()?)
-    })?;
+    let listed = Skips::listed(&root.join("ci/skips.txt"))?;
+    let mut verified = Verified::default();
+    for line in lines(root)? {
+        let report = folder.path().join(format!("events-{}", line.replace('/', "-")));
+        let ended_well = section(&format!("every check on QEMU {line}"), || {
+            let mut tool = Command::new("cargo");
+            tool.args(["run", "--quiet", "--package", "pcram", "--"]);
+            tool.args(["verify", &line, "--thorough", "--yes", "--json"]).arg(&report);
+            Ok(tool.current_dir(root).status().context("cannot start cargo")?.success())
+        })?;
+        let run = Verified::read(&line, &report)?;
+        if run.held == 0 || (!ended_well && run.failed.is_empty()) {
+            verified.failed.push(format!("{line}: it did not come to its checks"));
+        }
+        verified.held += run.held;
+        verified.failed.extend(run.failed);
+        verified.skipped.extend(run.skipped);
+    }
 
     let outcome = section("the tests", || {
         let mut tests = Command::new("cargo");
@@ -54,8 +69,9 @@ fn run() -> Result<bool> {
         Ok(outcome)
     })?;
 
-    let listed = Skips::listed(&root.join("ci/skips.txt"))?;
-    let happened = Skips::happened(&skips_file)?;
+    let mut happened = Skips::happened(&skips_file)?;
+    let tests_skipped = happened.count();
+    happened.extend(verified.skipped);
     for skip in happened.iter() {
         println!("skipped {skip}");
     }
@@ -63,13 +79,24 @@ fn run() -> Result<bool> {
     for skip in unlisted.iter() {
         println!("FAILED: {skip}: this skip does not stand in ci/skips.txt");
     }
+    for row in &verified.failed {
+        println!("FAILED: {row}");
+    }
     let skipped = happened.count() + outcome.ignored;
-    let failed = outcome.failed + unlisted.count();
-    println!(
-        "\n{} passed, {failed} failed, {skipped} skipped",
-        outcome.passed.saturating_sub(happened.count())
-    );
+    let failed = outcome.failed + unlisted.count() + verified.failed.len();
+    let passed = outcome.passed.saturating_sub(tests_skipped) + verified.held;
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
     Ok(outcome.is_good() && failed == 0 && outcome.ignored == 0)
+}
+
+/// The lines that a series is carried for.
+fn lines(root: &Path) -> Result<Vec<String>> {
+    let path = root.join("patches/releases.toml");
+    let text = std::fs::read_to_string(&path)?;
+    let table: toml::Table = text.parse().with_context(|| format!("in {}", path.display()))?;
+    let releases = table.get("release").and_then(toml::Value::as_array).into_iter().flatten();
+    let names = releases.filter_map(|release| Some(release.get("name")?.as_str()?.to_owned()));
+    Ok(names.collect())
 }
 
 fn section<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Names of skipped tests, each with its reason.
-#[derive(Debug, Default)]
+/// Names of skipped tests and rows, each with its reason.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Skips(BTreeMap<String, String>);
 
 /// One skipped test.
@@ -52,9 +52,24 @@ impl Skips {
         Ok(Skips(split.collect::<Result<_>>()?))
     }
 
-    /// Those that do not stand in `listed`, whatever their reason.
+    /// Adds one.
+    pub fn add(&mut self, name: String, reason: String) {
+        self.0.insert(name, reason);
+    }
+
+    /// Adds all of `more`.
+    pub fn extend(&mut self, more: Skips) {
+        self.0.extend(more.0);
+    }
+
+    /// Those that do not stand in `listed`, whatever their reason. There, `*/ROW` is the row of
+    /// every line.
     pub fn without(&self, listed: &Skips) -> Skips {
-        let unlisted = self.0.iter().filter(|(name, _)| !listed.0.contains_key(*name));
+        let is_listed = |name: &str| {
+            let row = name.split_once('/').map(|(_, row)| format!("*/{row}"));
+            listed.0.contains_key(name) || row.is_some_and(|row| listed.0.contains_key(&row))
+        };
+        let unlisted = self.0.iter().filter(|(name, _)| !is_listed(name));
         Skips(unlisted.map(|(name, reason)| (name.clone(), reason.clone())).collect())
     }
 
@@ -81,5 +96,10 @@ mod tests {
         assert_eq!(unlisted.count(), 1);
         assert_eq!(unlisted.iter().next().unwrap().to_string(), "fuse: no /dev/fuse");
         assert!(Skips::parse("no reason given").is_err());
+
+        let listed = Skips::parse("*/p2.kvm: no KVM\n5.2/p4.new: not yet\n").unwrap();
+        let happened = "10.0/p2.kvm: x\n5.2/p4.new: x\n7.2/p4.new: x\n";
+        let unlisted = Skips::parse(happened).unwrap().without(&listed);
+        assert_eq!(unlisted.iter().map(|it| it.to_string()).collect::<Vec<_>>(), ["7.2/p4.new: x"]);
     }
 }
