@@ -20,6 +20,20 @@ next_command:
         je      poke
         cmp     $'r', %al
         je      peek
+        cmp     $'S', %al
+        je      stamp_span
+        cmp     $'F', %al
+        je      find_span
+        cmp     $'D', %al
+        je      dirty_span
+        cmp     $'x', %al
+        je      execute
+        cmp     $'l', %al
+        je      loop
+        cmp     $'o', %al
+        je      output
+        cmp     $'i', %al
+        je      input
 /* The byte that is not understood is in al. */
 unknown:
         movzbl  %al, %ebx
@@ -78,7 +92,6 @@ counting:
         FIELD   "counted count=", %rbx
         DONE
 
-/* All 512 words are compared without a branch: rdx gathers the bits that differ. */
 find:
         PREPARE_STAMPS
         xor     %r14d, %r14d            /* pages in all */
@@ -88,22 +101,7 @@ find:
 find_page:
         NEXT_PAGE found
         inc     %r14
-        FIRST_WORD
-        xor     %edx, %edx
-        .balign 16
-1:
-        .set    word, 0
-        .rept   8
-        mov     word * 8(%rdi), %rcx
-        xor     %rax, %rcx
-        or      %rcx, %rdx
-        add     %rbx, %rax
-        .set    word, word + 1
-        .endr
-        add     $64, %rdi
-        test    $0xfff, %edi
-        jnz     1b
-        test    %rdx, %rdx
+        COMPARE_PAGE %rbx
         jnz     differs
         inc     %r15
         jmp     find_page
@@ -137,6 +135,172 @@ peek:
         FIELD   " value=", %rbx
         DONE
 
+/* ---- commands on a span: the pages from `first` on, `stride` apart, below `end` */
+
+stamp_span:
+        CALL    read_span, %rsp
+        mov     %rbx, %rsp              /* stride */
+        PREPARE_STAMPS
+        xor     %r15d, %r15d            /* pages */
+stamp_span_page:
+        cmp     %r14, %rdi
+        jae     stamped_span
+        inc     %r15
+        WRITE_PAGE
+        NEXT_OF_SPAN stamp_span_page
+stamped_span:
+        FIELD   "stamped generation=", %r9
+        FIELD   " pages=", %r15
+        DONE
+
+dirty_span:
+        CALL    read_span, %rsp
+        mov     %rbx, %rsp              /* stride */
+        mov     %rdi, %r15              /* first */
+dirty_span_sweep:
+        inc     %r9
+        PREPARE_STAMPS
+        mov     %r15, %rdi
+dirty_span_page:
+        cmp     %r14, %rdi
+        jae     dirtied_span
+        WRITE_PAGE
+        NEXT_OF_SPAN dirty_span_page
+dirtied_span:
+        FIELD   "swept generation=", %r9
+        SAY     "\n"
+        POLL    dirty_span_sweep
+        CALL    read_byte, %rsi
+        FIELD   "stopped generation=", %r9
+        DONE
+
+/* One register short: the step between words is read from the ROM. */
+find_span:
+        CALL    read_span, %rsp
+        mov     %rbx, %rsp              /* stride */
+        PREPARE_STAMPS
+        xor     %esi, %esi              /* pages in all */
+        xor     %ebx, %ebx              /* pages that match */
+        mov     $-1, %r15               /* address of the first that does not */
+find_span_page:
+        cmp     %r14, %rdi
+        jae     found_span
+        inc     %rsi
+        COMPARE_PAGE word_step(%rip)
+        jnz     1f
+        inc     %rbx
+        jmp     2f
+1:      cmp     $-1, %r15
+        jne     2f
+        lea     -0x1000(%rdi), %r15
+2:      NEXT_OF_SPAN find_span_page
+found_span:
+        mov     %rsi, %rbp
+        FIELD   "found pages=", %rbp
+        FIELD   " matching=", %rbx
+        FIELD   " first=", %r15
+        DONE
+
+/* ---- commands that run code in RAM
+ *
+ * The code is jumped to with its own address in rdi, and jumps back to rsi. It finds in rax what
+ * it left there the last time, at first 0, and may change rcx and rdx besides.
+ */
+
+execute:
+        CALL    read_number, %r15
+        mov     %rbx, %rdi
+        CALL    read_number, %r15
+        CALL    check_mapped, %rsi
+        mov     %rbx, %r14              /* runs that are due */
+        xor     %ebx, %ebx              /* runs */
+        xor     %eax, %eax
+1:      cmp     %r14, %rbx
+        je      2f
+        inc     %rbx
+        CALL    *%rdi, %rsi
+        jmp     1b
+2:      mov     %rax, %rbp
+ran:
+        FIELD   "ran address=", %rdi
+        FIELD   " runs=", %rbx
+        FIELD   " value=", %rbp
+        DONE
+
+loop:
+        CALL    read_number, %r15
+        mov     %rbx, %rdi
+        CALL    check_mapped, %rsi
+        xor     %ebx, %ebx              /* runs */
+        xor     %ebp, %ebp              /* what the last one left */
+loop_tick:
+        rdtsc
+        mov     %eax, %r14d
+looping:
+        mov     %rbp, %rax
+        mov     $0x400, %r15d
+1:      inc     %rbx
+        CALL    *%rdi, %rsi
+        dec     %r15d
+        jnz     1b
+        mov     %rax, %rbp
+        rdtsc
+        sub     %r14d, %eax
+        cmp     $TICK_CYCLES, %eax
+        jb      looping
+        FIELD   "running runs=", %rbx
+        FIELD   " value=", %rbp
+        SAY     "\n"
+        POLL    loop_tick
+        CALL    read_byte, %rsi
+        jmp     ran
+
+/* ---- commands on 32-bit I/O ports */
+
+output:
+        CALL    read_number, %r15
+        mov     %rbx, %rdi
+        CALL    read_number, %r15
+        mov     %edi, %edx
+        mov     %ebx, %eax
+        out     %eax, (%dx)
+        FIELD   "sent port=", %rdi
+        FIELD   " value=", %rbx
+        DONE
+
+input:
+        CALL    read_number, %r15
+        mov     %ebx, %edx
+        mov     %rbx, %rdi
+        in      (%dx), %eax
+        mov     %eax, %ebx
+        FIELD   "received port=", %rdi
+        FIELD   " value=", %rbx
+        DONE
+
+/* ---- subroutines that return to rsp */
+
+/* Read a span: its first page to rdi, its end to r14, its stride to rbx, all rounded down to
+ * pages, but the stride to no less than one. A span that ends outside the map ends the command. */
+read_span:
+        CALL    read_number, %r15
+        mov     %rbx, %rdi
+        CALL    read_number, %r15
+        mov     %rbx, %r14
+        CALL    read_number, %r15
+        and     $~0xfff, %rdi
+        and     $~0xfff, %r14
+        and     $~0xfff, %rbx
+        jnz     1f
+        mov     $0x1000, %ebx
+1:      mov     $MAPPED_GIB, %eax
+        shl     $30, %rax
+        cmp     %rax, %r14
+        ja      2f
+        jmp     *%rsp
+2:      FIELD   "unmapped address=", %r14
+        DONE
+
 /* ---- subroutines that return to r15 */
 
 /* Stamp all RAM at the next generation; r14: pages stamped. */
@@ -148,18 +312,7 @@ sweep:
 sweep_page:
         NEXT_PAGE swept
         inc     %r14
-        FIRST_WORD
-        .balign 16
-1:
-        .set    word, 0
-        .rept   8
-        mov     %rax, word * 8(%rdi)
-        add     %rbx, %rax
-        .set    word, word + 1
-        .endr
-        add     $64, %rdi
-        test    $0xfff, %edi
-        jnz     1b
+        WRITE_PAGE
         jmp     sweep_page
 swept:
         jmp     *%r15

@@ -95,19 +95,72 @@
         xor     %rcx, \register
 .endm
 
+        .section .rodata
+        .balign 8
+/* What a page's words are apart. */
+word_step:
+        .quad   0xd1342543de82ef95
+        .text
+
 /* What all stamps of one seed and generation share goes to rbp, the step between words to rbx. */
 .macro  PREPARE_STAMPS
         mov     %r8, %rbp
         MIX     %rbp
         add     %r9, %rbp
         MIX     %rbp
-        movabs  $0xd1342543de82ef95, %rbx
+        mov     word_step(%rip), %rbx
 .endm
 
 /* The first word of the stamp of the page at rdi goes to rax. */
 .macro  FIRST_WORD
         lea     (%rbp, %rdi), %rax
         MIX     %rax
+.endm
+
+/* Stamp the page at rdi, and move rdi to its end; changes rax, rcx and rdx. */
+.macro  WRITE_PAGE
+        FIRST_WORD
+        .balign 16
+.Lwrite\@:
+        .set    word, 0
+        .rept   8
+        mov     %rax, word * 8(%rdi)
+        add     %rbx, %rax
+        .set    word, word + 1
+        .endr
+        add     $64, %rdi
+        test    $0xfff, %edi
+        jnz     .Lwrite\@
+.endm
+
+/* Compare the page at rdi with its stamp, whose words are `step` apart, and move rdi to its end:
+ * jnz branches where it differs. Changes rax, rcx and rdx. All 512 words are compared without a
+ * branch: rdx gathers the bits that differ. */
+.macro  COMPARE_PAGE step
+        FIRST_WORD
+        xor     %edx, %edx
+        .balign 16
+.Lcompare\@:
+        .set    word, 0
+        .rept   8
+        mov     word * 8(%rdi), %rcx
+        xor     %rax, %rcx
+        or      %rcx, %rdx
+        add     \step, %rax
+        .set    word, word + 1
+        .endr
+        add     $64, %rdi
+        test    $0xfff, %edi
+        jnz     .Lcompare\@
+        test    %rdx, %rdx
+.endm
+
+/* Move rdi from the end of a page to the next one of a span with the stride rsp, and go to `page`,
+ * or fall through where no address is left. */
+.macro  NEXT_OF_SPAN page
+        lea     -0x1000(%rdi), %rdi
+        add     %rsp, %rdi
+        jnc     \page
 .endm
 
 /* Move rdi from the end of one page of RAM to the next page, or jump to `end` after the last;

@@ -1,5 +1,6 @@
 //! The project's guests: images to boot, what they write into RAM, and how to talk to them.
 
+pub mod code;
 pub mod protocol;
 pub mod stamp;
 

@@ -1,5 +1,6 @@
 //! What the bare guest is told over COM1, and what it reports over the debug port.
 
+use crate::stamp::Span;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -26,8 +27,9 @@ pub enum Command {
     /// Count without touching RAM, with [`Report::Tick`] every few hundredths of a second, until
     /// [`Command::Stop`].
     Count,
-    /// End [`Command::Dirty`] at the end of its sweep, with [`Report::Stopped`], or
-    /// [`Command::Count`] at its next tick, with [`Report::Counted`].
+    /// End [`Command::Dirty`] or [`Command::DirtySpan`] at the end of its sweep, with
+    /// [`Report::Stopped`], [`Command::Count`] at its next tick, with [`Report::Counted`], or
+    /// [`Command::Loop`] at its next tick, with [`Report::Ran`].
     Stop,
     /// Write eight bytes, little-endian; answers [`Report::Poked`] or [`Report::Unmapped`].
     Poke {
@@ -40,6 +42,42 @@ pub enum Command {
     Peek {
         /// Guest-physical address; any alignment.
         address: u64,
+    },
+    /// Stamp the pages of a span, RAM or not, with the generation as it is; answers
+    /// [`Report::Stamped`] or [`Report::Unmapped`].
+    StampSpan(Span),
+    /// Compare the pages of a span with their stamps; answers [`Report::Found`] or
+    /// [`Report::Unmapped`].
+    FindSpan(Span),
+    /// [`Command::Dirty`], but of the pages of a span in place of RAM; or answers
+    /// [`Report::Unmapped`].
+    DirtySpan(Span),
+    /// Run the code at an address so many times, one run after the other; answers [`Report::Ran`]
+    /// or [`Report::Unmapped`].
+    Run {
+        /// Guest-physical address of code that keeps to the rules in [`crate::code`].
+        address: u64,
+        /// How many times.
+        runs: u64,
+    },
+    /// Run the code at an address over and over, with [`Report::Running`] every few hundredths of
+    /// a second, until [`Command::Stop`], which answers [`Report::Ran`]; or answers
+    /// [`Report::Unmapped`].
+    Loop {
+        /// Guest-physical address of code that keeps to the rules in [`crate::code`].
+        address: u64,
+    },
+    /// Write 32 bits to an I/O port; answers [`Report::Sent`].
+    Out {
+        /// The port.
+        port: u16,
+        /// What to write.
+        value: u32,
+    },
+    /// Read 32 bits from an I/O port; answers [`Report::Received`].
+    In {
+        /// The port.
+        port: u16,
     },
 }
 
@@ -57,8 +95,20 @@ impl Command {
             Self::Stop => ".".into(),
             Self::Poke { address, value } => format!("w{address:016x}{value:016x}").into(),
             Self::Peek { address } => format!("r{address:016x}").into(),
+            Self::StampSpan(span) => on_span('S', span),
+            Self::FindSpan(span) => on_span('F', span),
+            Self::DirtySpan(span) => on_span('D', span),
+            Self::Run { address, runs } => format!("x{address:016x}{runs:016x}").into(),
+            Self::Loop { address } => format!("l{address:016x}").into(),
+            Self::Out { port, value } => format!("o{port:016x}{value:016x}").into(),
+            Self::In { port } => format!("i{port:016x}").into(),
         }
     }
+}
+
+fn on_span(letter: char, span: &Span) -> Vec<u8> {
+    let Span { first, end, stride } = span;
+    format!("{letter}{first:016x}{end:016x}{stride:016x}").into()
 }
 
 /// A report: one line, which [`str::parse`] reads and [`fmt::Display`] writes, without its newline.
@@ -84,19 +134,20 @@ pub enum Report {
         /// The generation from now on.
         generation: u64,
     },
-    /// Answers [`Command::Stamp`].
+    /// Answers [`Command::Stamp`] and [`Command::StampSpan`].
     Stamped {
-        /// What all RAM is now stamped with.
+        /// What all RAM, or the span, is now stamped with.
         generation: u64,
-        /// Pages stamped: all RAM but the hole.
+        /// Pages stamped: all RAM but the hole, or the span.
         pages: u64,
     },
-    /// [`Command::Dirty`] has stamped all RAM once more.
+    /// [`Command::Dirty`] has stamped all RAM once more, or [`Command::DirtySpan`] its span.
     Swept {
-        /// What all RAM was stamped with.
+        /// What it was stamped with.
         generation: u64,
     },
-    /// [`Command::Dirty`] has ended, and all RAM is of one generation.
+    /// [`Command::Dirty`] has ended, and all RAM is of one generation; or
+    /// [`Command::DirtySpan`], and its span is.
     Stopped {
         /// That of the last sweep.
         generation: u64,
@@ -111,9 +162,9 @@ pub enum Report {
         /// Iterations in all.
         count: u64,
     },
-    /// Answers [`Command::Find`].
+    /// Answers [`Command::Find`] and [`Command::FindSpan`].
     Found {
-        /// Pages read: all RAM but the hole.
+        /// Pages read: all RAM but the hole, or the span.
         pages: u64,
         /// Pages that are wholly as stamped.
         matching: u64,
@@ -134,7 +185,38 @@ pub enum Report {
         /// What was read.
         value: u64,
     },
-    /// The eight bytes to be poked or peeked do not lie in the first 12 GiB.
+    /// [`Command::Loop`] is running its code.
+    Running {
+        /// Runs up to now.
+        runs: u64,
+        /// What the last one left in rax.
+        value: u64,
+    },
+    /// Answers [`Command::Run`], and ends [`Command::Loop`].
+    Ran {
+        /// Guest-physical address of the code.
+        address: u64,
+        /// How many times it ran.
+        runs: u64,
+        /// What the last run left in rax.
+        value: u64,
+    },
+    /// Answers [`Command::Out`].
+    Sent {
+        /// The port.
+        port: u16,
+        /// What was written.
+        value: u32,
+    },
+    /// Answers [`Command::In`].
+    Received {
+        /// The port.
+        port: u16,
+        /// What was read.
+        value: u32,
+    },
+    /// The eight bytes to be poked, peeked or run do not lie in the first 12 GiB, or a span does
+    /// not end there.
     Unmapped {
         /// Guest-physical address.
         address: u64,
@@ -182,6 +264,16 @@ impl fmt::Display for Report {
             }
             Self::Peeked { address, value } => {
                 write!(f, "peeked address={address:016x} value={value:016x}")
+            }
+            Self::Running { runs, value } => {
+                write!(f, "running runs={runs:016x} value={value:016x}")
+            }
+            Self::Ran { address, runs, value } => {
+                write!(f, "ran address={address:016x} runs={runs:016x} value={value:016x}")
+            }
+            Self::Sent { port, value } => write!(f, "sent port={port:016x} value={value:016x}"),
+            Self::Received { port, value } => {
+                write!(f, "received port={port:016x} value={value:016x}")
             }
             Self::Unmapped { address } => write!(f, "unmapped address={address:016x}"),
             Self::What { byte } => write!(f, "what byte={byte:016x}"),
@@ -233,6 +325,18 @@ fn parse(line: &str) -> Option<Report> {
         },
         "poked" => Report::Poked { address: field("address")?, value: field("value")? },
         "peeked" => Report::Peeked { address: field("address")?, value: field("value")? },
+        "running" => Report::Running { runs: field("runs")?, value: field("value")? },
+        "ran" => {
+            Report::Ran { address: field("address")?, runs: field("runs")?, value: field("value")? }
+        }
+        "sent" => Report::Sent {
+            port: field("port")?.try_into().ok()?,
+            value: field("value")?.try_into().ok()?,
+        },
+        "received" => Report::Received {
+            port: field("port")?.try_into().ok()?,
+            value: field("value")?.try_into().ok()?,
+        },
         "unmapped" => Report::Unmapped { address: field("address")? },
         "what" => Report::What { byte: field("byte")?.try_into().ok()? },
         _ => return None,

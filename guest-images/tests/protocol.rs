@@ -2,13 +2,15 @@
 
 use pcram_guests::BARE;
 use pcram_guests::protocol::{Command, Report};
+use pcram_guests::stamp::Span;
 use proptest::prelude::*;
 
 const A: u64 = 0x0123_4567_89ab_cdef;
 const B: u64 = 0xfedc_ba98_7654_3210;
 
 /// Every command, with the bytes that are sent for it.
-fn commands() -> [(Command, &'static str); 9] {
+fn commands() -> [(Command, &'static str); 16] {
+    let span = Span { first: A, end: B, stride: 0x1000 };
     [
         (Command::Ping, "p"),
         (Command::Set { seed: A, generation: B }, "g0123456789abcdeffedcba9876543210"),
@@ -19,6 +21,13 @@ fn commands() -> [(Command, &'static str); 9] {
         (Command::Stop, "."),
         (Command::Poke { address: A, value: B }, "w0123456789abcdeffedcba9876543210"),
         (Command::Peek { address: A }, "r0123456789abcdef"),
+        (Command::StampSpan(span), "S0123456789abcdeffedcba98765432100000000000001000"),
+        (Command::FindSpan(span), "F0123456789abcdeffedcba98765432100000000000001000"),
+        (Command::DirtySpan(span), "D0123456789abcdeffedcba98765432100000000000001000"),
+        (Command::Run { address: A, runs: B }, "x0123456789abcdeffedcba9876543210"),
+        (Command::Loop { address: A }, "l0123456789abcdef"),
+        (Command::Out { port: 0xcf8, value: 1 << 31 }, "o0000000000000cf80000000080000000"),
+        (Command::In { port: 0xcfc }, "i0000000000000cfc"),
     ]
 }
 
@@ -37,6 +46,10 @@ fn reports(a: u64, b: u64) -> Vec<Report> {
         Report::Found { pages: b, matching: a, first: Some(a.min(u64::MAX - 1)) },
         Report::Poked { address: a, value: b },
         Report::Peeked { address: a, value: b },
+        Report::Running { runs: a, value: b },
+        Report::Ran { address: a, runs: b, value: a },
+        Report::Sent { port: a as u16, value: b as u32 },
+        Report::Received { port: a as u16, value: b as u32 },
         Report::Unmapped { address: a },
         Report::What { byte: a.to_le_bytes()[0] },
         Report::Failed { reason: "the CPU has no long mode".to_owned() },
@@ -102,6 +115,8 @@ fn lines_that_are_no_report_are_errors() {
         "swept  generation=0000000000000000",
         "stamped pages=0000000000000000 generation=0000000000000000",
         "what byte=0000000000000100",
+        "sent port=0000000000010000 value=0000000000000000",
+        "received port=0000000000000000 value=0000000100000000",
     ] {
         let error = line.parse::<Report>().unwrap_err();
         assert_eq!(error.line, line);

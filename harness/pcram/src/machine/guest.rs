@@ -1,9 +1,16 @@
 //! The bare guest, as a check speaks with it: one question, one answer.
+//!
+//! Here is what it does with all its RAM; [`span`] is about some pages of it or of other blocks,
+//! [`code`] about what it runs there, [`pci`] about the devices beside it.
+
+pub mod code;
+pub mod pci;
+pub mod span;
 
 use super::deadline::Deadline;
 use super::wire::Lines;
 use crate::failure::{Exit, Failure};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pcram_guests::protocol::{Command, Report};
 use pcram_mirror::address::RamLayout;
 use std::io::Write;
@@ -96,7 +103,8 @@ impl Guest {
         self.tell(Command::Dirty)
     }
 
-    /// Ends what [`Guest::dirty`] began, and gives the generation that all RAM is left in.
+    /// Ends what [`Guest::dirty`] or [`Guest::dirty_span`] began, and gives the generation that the
+    /// pages are left in.
     pub fn halt(&mut self) -> Result<u64> {
         self.tell(Command::Stop)?;
         self.answer("the guest to end its last sweep", |report| match report {
@@ -157,6 +165,9 @@ impl Guest {
                 return Err(Failure::new(Exit::DidNotBoot, text).into());
             }
             self.note(&report);
+            if let Report::Unmapped { address } = report {
+                bail!("the guest has no page at {address:#x}, where it was to work");
+            }
             if let Some(found) = wanted(report) {
                 return Ok(found);
             }
