@@ -173,6 +173,9 @@ pub enum Event {
         exit: u8,
         /// What it means.
         meaning: String,
+        /// The error that ended it, outermost cause first, where one did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
         /// Wall time in seconds.
         seconds: f64,
     },

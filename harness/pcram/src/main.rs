@@ -1,7 +1,7 @@
 //! `pcram`: carries an out-of-tree patch series for QEMU and proves what it does.
 
-use clap::{Parser, Subcommand};
-use pcram::command::{self, apply, build, cache, check, fetch, list, verify};
+use clap::{CommandFactory, Parser, Subcommand};
+use pcram::command::{self, apply, build, cache, check, completions, fetch, list, manual, verify};
 use std::process::ExitCode;
 
 /// Carries an out-of-tree patch series for QEMU and proves what it does.
@@ -30,6 +30,10 @@ enum Command {
     Check(check::Args),
     /// Show what the cache holds, and remove what is not wanted any more
     Cache(cache::Args),
+    /// Print what a shell needs to complete command lines
+    Completions(completions::Args),
+    /// Print the manual page of the tool, or of one command
+    Manual(manual::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,5 +46,7 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Cache(args) => cache::run(global, args),
+        Command::Completions(args) => completions::run(Cli::command(), args),
+        Command::Manual(args) => manual::run(Cli::command(), args),
     }
 }

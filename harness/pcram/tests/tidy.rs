@@ -114,7 +114,8 @@ fn help(args: &[&str]) -> String {
 
 #[test]
 fn each_command_has_a_page_with_its_help() {
-    let commands = ["verify", "list", "fetch", "apply", "build", "check", "cache"];
+    let commands =
+        ["verify", "list", "fetch", "apply", "build", "check", "cache", "completions", "manual"];
     let overview = help(&["--help"]);
     for command in commands {
         assert!(overview.contains(&format!("\n  {command} ")), "no command {command}");

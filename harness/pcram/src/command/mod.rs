@@ -4,8 +4,10 @@ pub mod apply;
 pub mod build;
 pub mod cache;
 pub mod check;
+pub mod completions;
 pub mod fetch;
 pub mod list;
+pub mod manual;
 pub mod verify;
 
 mod steps;
@@ -16,11 +18,12 @@ use crate::event::{Event, Events, Report, SCHEMA};
 use crate::failure::{Exit, Failure};
 use crate::machine::shell_word;
 use crate::process;
-use crate::report::{json::Json, terminal::Terminal};
+use crate::report::{json::Json, junit::Junit, terminal::Terminal};
 use crate::source::{Choice, Release, Releases};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::{ErrorKind, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,9 +40,26 @@ pub struct Global {
     /// Write the whole run to FILE as JSON lines, one event each
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write steps and checks to FILE as JUnit XML, for CI systems
+    #[arg(long, global = true, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Do with what the cache holds; reach for no network
     #[arg(long, global = true)]
     offline: bool,
+}
+
+impl Global {
+    /// The reports that were asked for.
+    fn reports(&self) -> Result<Vec<Box<dyn Report>>> {
+        let mut reports: Vec<Box<dyn Report>> = vec![Box::new(Terminal::new(std::io::stdout()))];
+        if let Some(path) = &self.json {
+            reports.push(Box::new(Json::create(path)?));
+        }
+        if let Some(path) = &self.junit {
+            reports.push(Box::new(Junit::create(path)?));
+        }
+        Ok(reports)
+    }
 }
 
 /// The options that say which QEMU and which series.
@@ -102,6 +122,17 @@ fn tell(error: &anyhow::Error) -> Exit {
     Exit::of(error)
 }
 
+/// Prints what a command made as a whole. A reader that goes away in its middle has enough.
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let text = format!("standard output cannot be written to: {error}");
+            ExitCode::from(tell(&Failure::missing(text).into()).code())
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// Ctrl-C and its like end every child, then this process. Nothing outlives it, and nothing is left
 /// of the check under way; what checks left before that stays.
 fn end_everything_on_a_signal() {
@@ -118,10 +149,7 @@ fn end_everything_on_a_signal() {
 
 impl Run {
     fn begin(global: Global, revision: &str) -> Result<Run> {
-        let mut reports: Vec<Box<dyn Report>> = vec![Box::new(Terminal::new(std::io::stdout()))];
-        if let Some(path) = &global.json {
-            reports.push(Box::new(Json::create(path)?));
-        }
+        let reports = global.reports()?;
         let cache = Cache::open(global.cache.as_deref())?;
         let folder = cache.new_run()?;
         let started = Instant::now();
@@ -138,12 +166,14 @@ impl Run {
     }
 
     fn finish(&self, outcome: Result<Exit>) -> Exit {
+        let error = outcome.as_ref().err().map(|error| format!("{error:#}"));
         let exit = outcome.unwrap_or_else(|error| tell(&error));
         // Gone unless a check left something there.
         let _ = std::fs::remove_dir(&self.folder.dir);
         self.events.send(Event::RunFinished {
             exit: exit.code(),
             meaning: exit.meaning().into(),
+            error,
             seconds: self.started.elapsed().as_secs_f64(),
         });
         exit

@@ -1,7 +1,8 @@
 //! The run as JSON lines: one event per line, in order.
 
 use crate::event::{Event, Report};
-use anyhow::{Context, Result};
+use crate::failure::Failure;
+use anyhow::Result;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -14,9 +15,14 @@ pub struct Json<W: Write> {
 
 impl Json<BufWriter<File>> {
     /// Creates the file at `path`.
+    ///
+    /// # Errors
+    /// A [`Failure`] where it cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot create the JSON report {}", path.display()))?;
+        let file = File::create(path).map_err(|error| {
+            let path = path.display();
+            Failure::usage(format!("cannot create the JSON report {path}: {error}"))
+        })?;
         Ok(Json { out: BufWriter::new(file) })
     }
 }
@@ -48,6 +54,12 @@ impl<W: Write + Send> Report for Json<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_bad_usage() {
+        let error = Json::create(Path::new("/no/such/folder/events")).map(drop).unwrap_err();
+        assert_eq!(crate::failure::Exit::of(&error), crate::failure::Exit::BadUsage);
+    }
 
     #[test]
     fn each_event_is_a_line_and_progress_is_none() {

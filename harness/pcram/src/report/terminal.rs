@@ -1,5 +1,6 @@
 //! The run as a person reads it.
 
+use super::word;
 use crate::event::{Event, Judgement, Report, Row, Verdict};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
@@ -97,16 +98,6 @@ fn late_bar(since: Instant) -> ProgressBar {
     bar
 }
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Held => "held",
-        Verdict::Failed => "FAILED",
-        Verdict::Broken => "BROKEN",
-        Verdict::Cannot => "cannot",
-        Verdict::NotTried => "not tried",
-    }
-}
-
 impl<W: Write + Send> Report for Terminal<W> {
     fn take(&mut self, event: &Event) {
         match event {
@@ -133,7 +124,7 @@ impl<W: Write + Send> Report for Terminal<W> {
                 self.judged = true;
                 self.judgement(judged);
             }
-            Event::RunFinished { exit, meaning, seconds } => {
+            Event::RunFinished { exit, meaning, seconds, .. } => {
                 self.end_progress();
                 // A step has told its end; only promises and errors want a closing word.
                 if !self.judged && *exit == 0 {
@@ -148,79 +139,21 @@ impl<W: Write + Send> Report for Terminal<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Events, Outcome};
-    use std::io;
-    use std::sync::{Arc, Mutex};
+    use crate::failure::Exit;
+    use crate::report::example;
 
-    /// A writer that the test can read.
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn row(id: &str, verdict: Verdict, summary: &str) -> Row {
-        Row {
-            id: id.into(),
-            promise: "P4".into(),
-            title: String::new(),
-            revision: "10.0".into(),
-            machine: "pc, tcg, 64 MiB".into(),
-            verdict,
-            summary: summary.into(),
-            evidence: Vec::new(),
-            seconds: 1.25,
-            folder: (verdict != Verdict::Held).then(|| "/runs/1/p4.b".into()),
-            repeat: format!("pcram check 10.0 --row {id}"),
-        }
-    }
-
-    fn judged(promise: &str, verdict: Verdict, evidence: &[&str], not_tried: &[&str]) -> Event {
-        let texts = |from: &[&str]| from.iter().map(|&each| each.to_owned()).collect();
-        Event::Judged(Judgement {
-            promise: promise.into(),
-            title: "Omission".into(),
-            verdict,
-            held: 1,
-            tried: if verdict == Verdict::NotTried { 0 } else { 2 },
-            evidence: texts(evidence),
-            not_tried: texts(not_tried),
-        })
+    fn told(events: Vec<Event>) -> String {
+        let mut terminal = Terminal::new(Vec::new());
+        events.iter().for_each(|event| terminal.take(event));
+        String::from_utf8(terminal.out).unwrap()
     }
 
     #[test]
     fn a_run_reads_from_its_steps_to_its_promises() {
-        let out = Shared::default();
-        let events = Events::new(vec![Box::new(Terminal::new(out.clone()))]);
-        let work = |step: &crate::event::Step| {
-            step.progress(1, 2, "never shown: too soon, and no terminal");
-            step.note("took the source package");
-            Ok(((), Outcome::new("qemu 1:10.0").with("tree", "d7bb")))
-        };
-        events.step("fetch", "the source of QEMU 10.0", "pcram fetch 10.0", work).unwrap();
-        let refused = events.step("apply", "a series", "", |_| anyhow::bail!("hunk 1"));
-        refused.map(|((), _): ((), Outcome)| ()).unwrap_err();
-        events.send(Event::Row(row("p4.a", Verdict::Held, "0 pages")));
-        events.send(Event::Row(row("p4.b", Verdict::Failed, "1 page of pc.ram")));
-        events.send(judged("P4", Verdict::Failed, &["p4.b: 1 page of pc.ram"], &["multifd: no"]));
-        events.send(judged("P5", Verdict::NotTried, &[], &[]));
-        let (exit, meaning) = (1, "a promise failed".into());
-        events.send(Event::RunFinished { exit, meaning, seconds: 2.5 });
-
-        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-        // The only figure here that the machine decides on.
-        let text = text.replace(" (0.0 s)", " (TIME)");
-        insta::assert_snapshot!(text, @"
+        insta::assert_snapshot!(told(example::run()), @"
         fetch: the source of QEMU 10.0
             took the source package
-            qemu 1:10.0 (TIME)
+            qemu 1:10.0 (1.5 s)
             alone: pcram fetch 10.0
         apply: a series
             apply failed
@@ -229,14 +162,35 @@ mod tests {
                       1 page of pc.ram
                       left in /runs/1/p4.b
                       repeat: pcram check 10.0 --row p4.b
+            BROKEN    p4.c                                 1.2 s
+                      waited 20 s in vain for QEMU to connect its monitor
+                      left in /runs/1/p4.c
+                      repeat: pcram check 10.0 --row p4.c
+            not tried p4.d                                 1.2 s
+            cannot    p4.e                                 1.2 s
 
-        P4 Omission: FAILED (1 of 2 checks)
+        P4 Omission: FAILED (1 of 3 checks)
             p4.b: 1 page of pc.ram
-            not tried: multifd: no
+            not tried: multifd: no check yet
 
         P5 Omission: not tried (no check speaks of it yet)
 
+        P6 Omission: not tried (0 of 0 checks)
+            not tried: not asked for: p6.a
+            not tried: Xen: no Xen here
+
         exit 1: a promise failed (2.5 s)
         ");
+    }
+
+    #[test]
+    fn only_promises_and_bad_ends_have_a_closing_word() {
+        let end = |exit: Exit| vec![example::finished(exit, None)];
+        assert_eq!(told(end(Exit::AllHeld)), "");
+        let bad = told(end(Exit::DidNotBuild));
+        assert_eq!(bad, "\nexit 5: QEMU did not build (2.5 s)\n");
+        let judged = example::judged("P1", Verdict::Held, &["p1.a: fine"], &[]);
+        let good = told([vec![judged], end(Exit::AllHeld)].concat());
+        assert!(good.ends_with("\n\nexit 0: all held (2.5 s)\n"), "{good}");
     }
 }
