@@ -24,6 +24,7 @@ mod other_targets;
 mod own_test;
 mod prefilled;
 mod refusal;
+mod sampled;
 mod style;
 
 use crate::cache::UNDER_WAY;

@@ -9,6 +9,7 @@ use super::other_targets::OtherTargets;
 use super::own_test::OwnTest;
 use super::prefilled::Prefilled;
 use super::refusal::Refusal;
+use super::sampled::Sampled;
 use super::style::Style;
 use super::trial::Trial;
 use super::visible::Visible;
@@ -25,6 +26,8 @@ pub enum Procedure {
     Prefilled(Prefilled),
     /// What the guest wrote is read from the file by this process.
     Visible(Visible),
+    /// A sample of RAM of any size, both ways.
+    Sampled(Sampled),
     /// QEMU refuses to start, with one line, and leaves the file alone.
     Refusal(Refusal),
     /// A running QEMU refuses a migration capability by name.
@@ -48,6 +51,7 @@ impl Procedure {
             Procedure::Option(it) => it.check(trial),
             Procedure::Prefilled(it) => it.check(trial),
             Procedure::Visible(it) => it.check(trial),
+            Procedure::Sampled(it) => it.check(trial),
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
