@@ -151,7 +151,7 @@ impl Bench<'_> {
     /// The machine that checks run on, with nothing asked for beside it.
     fn launch(&self) -> Launch {
         let Board { machine, accel, ram_mib } = self.catalogue.board.clone();
-        Launch { machine, accel, ram_mib, disk: None, extra: Vec::new() }
+        Launch { machine, accel, ram_mib, ..Launch::default() }
     }
 
     /// The RAM of that machine in bytes.
