@@ -98,13 +98,8 @@ fn a_byte_of_the_file_flipped_is_named_by_its_page() {
     let path = folder.path().join(ram_file::NAME);
     let layout = Board::I440fx.layout(64 << 20);
     ram_file::create(&path, 64 << 20).unwrap();
-    let launch = Launch {
-        machine: "pc".into(),
-        accel: "tcg".into(),
-        ram_mib: 64,
-        disk: None,
-        extra: vec!["-pcram-file".into(), opt_value(&path)],
-    };
+    let extra = vec!["-pcram-file".into(), opt_value(&path)];
+    let launch = Launch { extra, ..Launch::default() };
     let mut machine = Machine::start(&binary, &launch, folder.path()).unwrap();
     machine.guest.ready().unwrap();
     machine.guest.seed(1, 0).unwrap();

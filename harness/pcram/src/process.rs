@@ -13,6 +13,7 @@ pub use run::{RunError, run};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -237,13 +238,17 @@ impl Drop for Group {
 /// Lets `command` inherit `file`, so that a lock on it is held until the last of the command's
 /// descendants has ended, even where this process is killed before them.
 pub fn lend(command: &mut Command, file: &File) -> io::Result<()> {
-    let file = file.try_clone()?;
+    inherit(command, file.try_clone()?);
+    Ok(())
+}
+
+/// Lets `command` inherit `file` under the number that it has here.
+pub fn inherit(command: &mut Command, file: impl AsFd + Send + Sync + 'static) {
     // SAFETY: between fork and exec only fcntl is called, a plain system call that neither
     // allocates nor takes locks.
     unsafe {
         command.pre_exec(move || Ok(fcntl_setfd(&file, FdFlags::empty())?));
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub struct Board {
     pub accel: String,
     /// RAM in MiB.
     pub ram_mib: u64,
+    /// RAM beyond those in KiB.
+    #[serde(default)]
+    pub ram_kib: u64,
     /// Virtual processors.
     #[serde(default = "one")]
     pub cpus: u32,
@@ -32,6 +35,7 @@ pub struct Differences {
     machine: Option<String>,
     accel: Option<String>,
     ram_mib: Option<u64>,
+    ram_kib: Option<u64>,
     cpus: Option<u32>,
     cpu: Option<String>,
 }
@@ -43,11 +47,12 @@ fn one() -> u32 {
 impl Board {
     /// This machine with `differences`.
     pub fn with(&self, differences: &Differences) -> Board {
-        let Differences { machine, accel, ram_mib, cpus, cpu } = differences.clone();
+        let Differences { machine, accel, ram_mib, ram_kib, cpus, cpu } = differences.clone();
         Board {
             machine: machine.unwrap_or_else(|| self.machine.clone()),
             accel: accel.unwrap_or_else(|| self.accel.clone()),
             ram_mib: ram_mib.unwrap_or(self.ram_mib),
+            ram_kib: ram_kib.unwrap_or(self.ram_kib),
             cpus: cpus.unwrap_or(self.cpus),
             cpu: cpu.or_else(|| self.cpu.clone()),
         }
@@ -55,20 +60,14 @@ impl Board {
 
     /// RAM in bytes.
     pub fn ram(&self) -> u64 {
-        self.ram_mib << 20
+        (self.ram_mib << 20) + (self.ram_kib << 10)
     }
 
     /// The machine, with nothing asked for beside it.
     pub fn launch(&self) -> Launch {
-        let mut extra = Vec::new();
-        if self.cpus > 1 {
-            extra.extend(["-smp".to_owned(), self.cpus.to_string()]);
-        }
-        if let Some(cpu) = &self.cpu {
-            extra.extend(["-cpu".to_owned(), cpu.clone()]);
-        }
-        let (machine, accel) = (self.machine.clone(), self.accel.clone());
-        Launch { machine, accel, ram_mib: self.ram_mib, disk: None, extra }
+        let cpu = self.cpu.iter().flat_map(|cpu| ["-cpu".to_owned(), cpu.clone()]);
+        let Board { machine, accel, ram_mib, ram_kib, cpus, .. } = self.clone();
+        Launch { machine, accel, ram_mib, ram_kib, cpus, extra: cpu.collect(), ..Launch::default() }
     }
 
     /// Where its RAM lies, as the mirror foretells it.
@@ -86,8 +85,11 @@ impl Board {
 
 impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Board { machine, accel, ram_mib, cpus, .. } = self;
+        let Board { machine, accel, ram_mib, ram_kib, cpus, .. } = self;
         write!(f, "{machine}, {accel}, {ram_mib} MiB")?;
+        if *ram_kib > 0 {
+            write!(f, " {ram_kib} KiB")?;
+        }
         if *cpus > 1 { write!(f, ", {cpus} processors") } else { Ok(()) }
     }
 }
@@ -104,7 +106,7 @@ mod tests {
         let expected = "machine = 'q35'\naccel = 'tcg'\nram-mib = 64\ncpus = 4";
         assert_eq!(changed, board(expected));
         assert_eq!(changed.to_string(), "q35, tcg, 64 MiB, 4 processors");
-        assert_eq!(changed.launch().extra, ["-smp", "4"]);
+        assert_eq!(changed.launch().cpus, 4);
         assert_eq!(pc.with(&Differences::default()), pc);
         assert_eq!(pc.ram(), 64 << 20);
     }

@@ -4,6 +4,8 @@ pub mod binary;
 pub mod channel;
 pub mod deadline;
 pub mod guest;
+pub mod kind;
+pub mod kvm;
 pub mod launch;
 pub mod offers;
 pub mod qmp;
@@ -16,6 +18,7 @@ use anyhow::{Context, Result};
 use binary::Binary;
 use deadline::Deadline;
 use guest::Guest;
+use kind::{Kind, Sockets, bare::Bare};
 use launch::Launch;
 use qmp::Qmp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,30 +38,41 @@ const MIGRATE: Duration = Duration::from_secs(60);
 /// How often a migration's state is asked for: QEMU has told it by events only since 2.4.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A QEMU that runs. Dropping it kills its whole process group.
-pub struct Machine {
+/// A QEMU that runs, with the bare guest or another one. Dropping it kills its whole process group.
+pub struct Machine<G = Guest> {
     group: Group,
     /// Its monitor.
     pub qmp: Qmp,
     /// Its guest.
-    pub guest: Guest,
+    pub guest: G,
     folder: PathBuf,
 }
 
 impl Machine {
-    /// Starts `binary` as `launch` says. What it leaves goes to `folder`: `command-line`,
-    /// `monitor.log`, `console.log` (the guest's reports), `qemu.log` (QEMU's own output).
+    /// Starts `binary` as `launch` says, with the bare guest.
     pub fn start(binary: &Binary, launch: &Launch, folder: &Path) -> Result<Machine> {
+        Machine::boot(binary, launch, &Bare, folder)
+    }
+}
+
+impl<G> Machine<G> {
+    /// Starts `binary` as `launch` says, with a guest of a `kind`. What it leaves goes to `folder`:
+    /// `command-line`, `monitor.log`, `console.log` (the guest's reports), `qemu.log` (QEMU's own
+    /// output).
+    pub fn boot<K>(binary: &Binary, launch: &Launch, kind: &K, folder: &Path) -> Result<Machine<G>>
+    where
+        K: Kind<Guest = G>,
+    {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the run folder {}", folder.display()))?;
         let sockets = sockets::folder()?;
         let listen = |name: &str| UnixListener::bind(sockets.path().join(name));
         let (monitor, debug, serial) = (listen("monitor")?, listen("debug")?, listen("serial")?);
-        fs::write(folder.join("bare.bin"), pcram_guests::BARE)?;
 
         let mut command = Command::new(&binary.path);
-        command.args(launch.args(sockets.path())).current_dir(folder);
-        binary::without_override(&mut command);
+        let boot = kind.args(&launch.machine, folder)?;
+        command.args(launch.args(sockets.path(), kind.debug_port(), &boot)).current_dir(folder);
+        launch.prepare(&mut command);
         fs::write(folder.join("command-line"), shell_line(&command))?;
         let log = File::create(folder.join("qemu.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -78,7 +92,7 @@ impl Machine {
         let monitor = accept(&monitor, "monitor")?;
         let debug = accept(&debug, "debug port")?;
         let serial = accept(&serial, "serial port")?;
-        let guest = Guest::new(debug, serial, &folder.join("console.log"))?;
+        let guest = kind.meet(Sockets { debug, serial }, folder)?;
         let qmp = Qmp::greet(monitor, &folder.join("monitor.log"))
             .with_context(|| format!("QEMU said: {}", said(folder)))?;
         Ok(Machine { group, qmp, guest, folder: folder.to_owned() })
@@ -137,7 +151,7 @@ impl Machine {
     /// asked for.
     pub fn migrated(
         &mut self,
-        mut meanwhile: impl FnMut(&mut Machine) -> Result<()>,
+        mut meanwhile: impl FnMut(&mut Machine<G>) -> Result<()>,
     ) -> Result<()> {
         let deadline = Deadline::after(MIGRATE, "the migration to complete");
         loop {

@@ -4,9 +4,12 @@ use super::deadline::Deadline;
 use super::wire::Lines;
 use crate::failure::{Exit, Failure};
 use anyhow::{Context, Result};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::io::Write;
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +22,7 @@ pub struct Qmp {
     lines: Lines,
     writer: UnixStream,
     commands: BTreeSet<String>,
+    events: VecDeque<Value>,
 }
 
 impl Qmp {
@@ -26,7 +30,7 @@ impl Qmp {
     pub fn greet(stream: UnixStream, log: &Path) -> Result<Qmp> {
         let writer = stream.try_clone()?;
         let lines = Lines::new(stream, log, "monitor")?;
-        let mut qmp = Qmp { lines, writer, commands: BTreeSet::new() };
+        let mut qmp = Qmp { lines, writer, commands: BTreeSet::new(), events: VecDeque::new() };
         let greeting = qmp.message(&Deadline::after(ANSWER, "the monitor's greeting"))?;
         if greeting.get("QMP").is_none() {
             let found = format!("the monitor greeted with {greeting}, which is not QMP");
@@ -47,12 +51,26 @@ impl Qmp {
     /// Executes a command and gives what it returned; the monitor's own error, if it gave one, is
     /// a [`QmpError`] in the chain.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
+        self.execute_with(command, arguments, None)
+    }
+
+    /// Gives this QEMU an open file under a name, for `fd:NAME` (`getfd`).
+    pub fn give_file(&mut self, name: &str, file: impl AsFd) -> Result<()> {
+        self.execute_with("getfd", json!({ "fdname": name }), Some(file.as_fd())).map(drop)
+    }
+
+    fn execute_with(
+        &mut self,
+        command: &str,
+        arguments: Value,
+        file: Option<BorrowedFd>,
+    ) -> Result<Value> {
         let mut request = json!({ "execute": command });
         if arguments.as_object().is_some_and(|map| !map.is_empty()) {
             request["arguments"] = arguments;
         }
         self.lines.log(&format!("-> {request}"));
-        writeln!(self.writer, "{request}")
+        self.send(&format!("{request}\n"), file)
             .with_context(|| format!("cannot send {command} to the monitor"))?;
         let deadline = Deadline::after(ANSWER, format!("the monitor's answer to {command}"));
         loop {
@@ -64,8 +82,41 @@ impl Qmp {
                 let text = error["desc"].as_str().unwrap_or("no reason given").to_owned();
                 return Err(QmpError { command: command.to_owned(), text }.into());
             }
-            // Anything else is an event. The log has it; no check reads events yet.
+            self.events.push_back(answer);
         }
+    }
+
+    /// Waits until QEMU tells of an event of this name that was not asked for before, and gives
+    /// all that it told, `data` and `timestamp` among it. Other events are kept.
+    ///
+    /// A migration tells its states (`MIGRATION`) only where the capability `events` is set.
+    pub fn await_event(&mut self, name: &str, limit: Duration) -> Result<Value> {
+        let deadline = Deadline::after(limit, format!("the monitor's event {name}"));
+        let is_it = |event: &Value| event["event"] == name;
+        if let Some(at) = self.events.iter().position(is_it) {
+            return Ok(self.events.remove(at).unwrap_or_default());
+        }
+        loop {
+            let event = self.message(&deadline)?;
+            if is_it(&event) {
+                return Ok(event);
+            }
+            self.events.push_back(event);
+        }
+    }
+
+    /// Sends `text`, and with it an open file, which is handed over together with the first byte.
+    fn send(&mut self, text: &str, file: Option<BorrowedFd>) -> io::Result<()> {
+        let mut sent = 0;
+        if let Some(file) = file {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            let files = [file];
+            control.push(SendAncillaryMessage::ScmRights(&files));
+            let data = [IoSlice::new(text.as_bytes())];
+            sent = sendmsg(&self.writer, &data, &mut control, SendFlags::empty())?;
+        }
+        self.writer.write_all(&text.as_bytes()[sent..])
     }
 
     /// Executes a line of the human monitor and gives what it printed.
@@ -89,4 +140,73 @@ pub struct QmpError {
     pub command: String,
     /// The monitor's reason.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    use std::fs::File;
+    use std::io::{BufRead, BufReader, IoSliceMut, Read, Seek};
+    use std::thread;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A monitor that greets, answers every command in turn with one of `answers`, and hands back
+    /// the socket.
+    fn monitor(answers: &'static [&'static str]) -> (Qmp, thread::JoinHandle<UnixStream>) {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let answering = thread::spawn(move || {
+            writeln!(far, r#"{{"QMP": {{}}}}"#).unwrap();
+            let mut requests = BufReader::new(far.try_clone().unwrap()).lines();
+            for answer in [r#"{"return": {}}"#, r#"{"return": []}"#].iter().chain(answers) {
+                requests.next().unwrap().unwrap();
+                writeln!(far, "{answer}").unwrap();
+            }
+            far
+        });
+        let folder = tempfile::tempdir().unwrap();
+        (Qmp::greet(near, &folder.path().join("log")).unwrap(), answering)
+    }
+
+    #[test]
+    fn an_event_that_came_before_it_was_awaited_is_kept_and_told_once() {
+        let (mut qmp, far) = monitor(&["{\"event\": \"STOP\"}\n{\"return\": 1}"]);
+        assert_eq!(qmp.execute("stop", json!({})).unwrap(), 1);
+        let mut far = far.join().unwrap();
+        writeln!(far, r#"{{"event": "RESUME"}}"#).unwrap();
+        assert_eq!(qmp.await_event("RESUME", LIMIT).unwrap()["event"], "RESUME");
+        assert_eq!(qmp.await_event("STOP", LIMIT).unwrap()["event"], "STOP");
+        drop(far);
+        let error = qmp.await_event("STOP", LIMIT).unwrap_err().to_string();
+        assert!(error.ends_with("while waiting for the monitor's event STOP"), "{error}");
+    }
+
+    #[test]
+    fn an_open_file_arrives_with_the_command() {
+        let (mut qmp, far) = monitor(&[]);
+        let far = far.join().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"stream").unwrap();
+        let answering = thread::spawn(move || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut bytes = [0; 200];
+            let mut data = [IoSliceMut::new(&mut bytes)];
+            recvmsg(&far, &mut data, &mut control, RecvFlags::empty()).unwrap();
+            let RecvAncillaryMessage::ScmRights(mut files) = control.drain().next().unwrap() else {
+                panic!("no file came");
+            };
+            let mut file = File::from(files.next().unwrap());
+            (&far).write_all(b"{\"return\": {}}\n").unwrap();
+            let mut text = String::new();
+            file.rewind().unwrap();
+            file.read_to_string(&mut text).unwrap();
+            (text, String::from_utf8_lossy(&bytes).into_owned())
+        });
+        qmp.give_file("out", &file).unwrap();
+        let (text, request) = answering.join().unwrap();
+        assert_eq!(text, "stream");
+        assert!(request.starts_with(r#"{"arguments":{"fdname":"out"},"execute":"getfd"}"#));
+    }
 }
