@@ -1,7 +1,9 @@
 //! `pcram`: carries an out-of-tree patch series for QEMU and proves what it does.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use pcram::command::{self, apply, build, cache, check, completions, fetch, list, manual, verify};
+use pcram::command::{
+    self, apply, build, cache, check, completions, fetch, list, manual, refresh, verify,
+};
 use std::process::ExitCode;
 
 /// Carries an out-of-tree patch series for QEMU and proves what it does.
@@ -24,6 +26,8 @@ enum Command {
     Fetch(fetch::Args),
     /// Apply the series to the source, and write the patched tree where you want it
     Apply(apply::Args),
+    /// Write a series anew, from the work tree that a stopped `apply` left
+    Refresh(refresh::Args),
     /// Build QEMU without and with the series
     Build(build::Args),
     /// Try the checks on QEMUs that were built before
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::List(args) => list::run(global, args),
         Command::Fetch(args) => fetch::run(global, args),
         Command::Apply(args) => apply::run(global, args),
+        Command::Refresh(args) => refresh::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Cache(args) => cache::run(global, args),

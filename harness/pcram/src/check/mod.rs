@@ -9,8 +9,8 @@ pub mod catalogue;
 pub mod judge;
 pub mod need;
 pub mod omission;
-pub mod origin;
 pub mod procedure;
+pub mod provenance;
 pub mod ram_file;
 pub mod trial;
 pub mod untouched;
@@ -33,7 +33,7 @@ use crate::machine::binary::Binary;
 use anyhow::{Context, Result};
 use board::Board;
 use catalogue::{Catalogue, Check, FileOn};
-use origin::Origin;
+use provenance::Provenance;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub struct Bench<'a> {
     /// The qemu-img that makes disks, where there is one.
     pub qemu_img: Option<&'a Path>,
     /// Where the patched QEMU comes from, where that is at hand.
-    pub origin: Option<&'a Origin<'a>>,
+    pub provenance: Option<&'a Provenance<'a>>,
     /// Where each row gets a folder of its own.
     pub folder: &'a Path,
     /// Whether the folder of a row that holds is kept, too.

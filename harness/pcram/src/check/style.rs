@@ -35,12 +35,13 @@ struct Checked<'a> {
 
 impl Style {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
-        let origin = trial.origin()?;
-        let script = origin.text(SCRIPT)?.with_context(|| format!("the tree has no {SCRIPT}"))?;
+        let provenance = trial.provenance()?;
+        let script =
+            provenance.text(SCRIPT)?.with_context(|| format!("the tree has no {SCRIPT}"))?;
         let path = trial.folder.join("checkpatch.pl");
         fs::write(&path, script)?;
         let mut checked = Vec::new();
-        for (at, patch) in origin.series.patches.iter().enumerate() {
+        for (at, patch) in provenance.series.patches.iter().enumerate() {
             let file = trial.folder.join(format!("{:04}.patch", at + 1));
             fs::write(&file, &patch.text)?;
             let mut command = Command::new("perl");

@@ -1,7 +1,7 @@
 //! One check under way: the shared bench, the machine that it runs on, and its folder.
 
 use super::board::Board;
-use super::origin::Origin;
+use super::provenance::Provenance;
 use super::ram_file;
 use super::{Bench, NotTried};
 use crate::build::beyond::Beyond;
@@ -83,9 +83,9 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// [`NotTried`] where somebody else built it.
-    pub fn origin(&self) -> Result<&Origin<'_>> {
+    pub fn provenance(&self) -> Result<&Provenance<'_>> {
         let missing = || NotTried("the source and the series are not at hand".into());
-        Ok(self.bench.origin.ok_or_else(missing)?)
+        Ok(self.bench.provenance.ok_or_else(missing)?)
     }
 
     /// What was built of the series beyond the pair that is compared.
@@ -94,7 +94,7 @@ impl Trial<'_> {
     /// [`NotTried`] where it was not.
     pub fn beyond(&self) -> Result<&Beyond> {
         let missing = || NotTried("it was not built; `verify --thorough` does".into());
-        Ok(self.origin()?.beyond.as_ref().ok_or_else(missing)?)
+        Ok(self.provenance()?.beyond.as_ref().ok_or_else(missing)?)
     }
 
     /// The idstr of the block that the file backs.

@@ -1,6 +1,6 @@
 //! `build`: QEMU without and with the series.
 
-use super::{Global, Revision, find, steps};
+use super::{Global, Revision, aim, steps};
 use crate::failure::Exit;
 use std::process::ExitCode;
 
@@ -32,8 +32,8 @@ pub struct Args {
 pub fn run(global: Global, args: Args) -> ExitCode {
     let Args { revision, build, thorough } = args;
     super::run(global, revision.label(), |run| {
-        let (release, series) = find(&revision)?;
-        steps::build(run, &revision, &release, &series, &build, thorough)?;
+        let aim = aim::aim(run, &revision, run.global.offline)?;
+        steps::build(run, &revision, &aim, &build, thorough)?;
         Ok(Exit::AllHeld)
     })
 }

@@ -1,6 +1,6 @@
 //! `check`: the checks, on QEMUs that were built before.
 
-use super::{Global, Revision, find, steps};
+use super::{Global, Revision, aim, steps};
 use std::process::ExitCode;
 
 /// The options of checks.
@@ -31,9 +31,9 @@ pub struct Args {
 pub fn run(global: Global, args: Args) -> ExitCode {
     let Args { revision, check } = args;
     super::run(global, revision.label(), |run| {
-        let (release, series) = find(&revision)?;
-        let catalogue = steps::catalogue(&series, &check)?;
-        let built = steps::built(run, &revision, &release, &series)?;
-        steps::check(run, &revision, &release, &catalogue, &built, &check)
+        let aim = aim::aim(run, &revision, true)?;
+        let catalogue = steps::catalogue(&aim.series, &check)?;
+        let built = steps::built(run, &revision, &aim)?;
+        steps::check(run, &revision, aim.wanted.name(), &catalogue, &built, &check)
     })
 }

@@ -1,6 +1,6 @@
 //! `fetch`: the source of a revision, into the cache.
 
-use super::{Global, Revision, find, steps};
+use super::{Global, Revision, aim, steps};
 use crate::failure::Exit;
 use std::process::ExitCode;
 
@@ -18,8 +18,8 @@ pub struct Args {
 pub fn run(global: Global, args: Args) -> ExitCode {
     let Args { revision, refresh } = args;
     super::run(global, revision.label(), |run| {
-        let (release, _) = find(&revision)?;
-        steps::fetch(run, &revision, &release, refresh)?;
+        let wanted = aim::wanted(&revision)?;
+        steps::fetch(run, &revision, &wanted, refresh, run.global.offline)?;
         Ok(Exit::AllHeld)
     })
 }

@@ -8,9 +8,12 @@ pub mod completions;
 pub mod fetch;
 pub mod list;
 pub mod manual;
+pub mod refresh;
 pub mod verify;
 
+mod aim;
 mod steps;
+mod stop;
 
 use crate::cache::{self as cache_room, Cache};
 use crate::check as check_room;
@@ -19,7 +22,7 @@ use crate::failure::{Exit, Failure};
 use crate::machine::shell_word;
 use crate::process;
 use crate::report::{json::Json, junit::Junit, terminal::Terminal};
-use crate::source::{Choice, Release, Releases};
+use crate::source::Choice;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -65,10 +68,11 @@ impl Global {
 /// The options that say which QEMU and which series.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Revision {
-    /// A revision that `list` shows [default: the first of them]
+    /// A revision that `list` shows, or any other that --git-url or --tree has [default: the first
+    /// of the list; or what --git-rev or --tree names]
     #[arg(value_name = "REVISION")]
     name: Option<String>,
-    /// The folder of the series [default: the revision's own, in patches/]
+    /// The folder of the series [default: the revision's own, or the nearest, in patches/]
     #[arg(long, value_name = "DIR")]
     series: Option<PathBuf>,
     /// Where the source comes from; `auto` takes the first that answers
@@ -77,7 +81,7 @@ pub struct Revision {
     /// A git that has the revision: a path or a URL
     #[arg(long, value_name = "URL")]
     git_url: Option<String>,
-    /// The commit, tag or branch in that git [default: the release's tag]
+    /// The commit, tag or branch in that git [default: the release's tag, or REVISION]
     #[arg(long, value_name = "REV", requires = "git_url")]
     git_rev: Option<String>,
     /// A source tree of yours, which is only read
@@ -89,6 +93,18 @@ impl Revision {
     /// The revision as the user named it.
     fn label(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
+    }
+
+    /// The revision `name`, with no other option given.
+    fn named(name: &str) -> Revision {
+        Revision {
+            name: Some(name.to_owned()),
+            series: None,
+            source: Choice::Auto,
+            git_url: None,
+            git_rev: None,
+            tree: None,
+        }
     }
 }
 
@@ -230,16 +246,4 @@ fn patches() -> Result<PathBuf> {
         Failure::usage("no patches/releases.toml in this directory or above it; run in a checkout")
     })?;
     Ok(found.strip_prefix(&here).map(Path::to_owned).unwrap_or(found))
-}
-
-/// The release that the user named, and its series' folder.
-fn find(revision: &Revision) -> Result<(Release, PathBuf)> {
-    let patches = patches()?;
-    let releases = Releases::read(&patches.join("releases.toml"))?;
-    let release = match &revision.name {
-        Some(name) => releases.find(name)?.clone(),
-        None => releases.first().clone(),
-    };
-    let series = revision.series.clone().unwrap_or_else(|| patches.join(&release.series));
-    Ok((release, series))
 }

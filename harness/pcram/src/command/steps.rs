@@ -1,19 +1,22 @@
 //! The steps that commands are made of: each takes what the one before it gave.
 
-use super::{Revision, Run, build, check};
+use super::aim::Aim;
+use super::{Revision, Run, build, check, stop};
 use crate::build::beyond::{self, pair_and_beyond};
 use crate::build::packages::{self, Use};
 use crate::build::{Flags, Pair, Request as BuildRequest, Variant, finished, pair};
 use crate::check::Bench;
 use crate::check::catalogue::Catalogue;
 use crate::check::judge::judge;
-use crate::check::origin::Origin;
+use crate::check::provenance::Provenance;
 use crate::event::{Event, Outcome, Verdict};
 use crate::failure::Exit;
 use crate::machine::binary::Binary;
 use crate::machine::shell_word;
-use crate::series::{Applied, Series, export as write_tree};
-use crate::source::{Release, Request, Source};
+use crate::series::{
+    Applied, Obstacle, Onto, Series, Stopped, export as write_tree, write_applied,
+};
+use crate::source::{Choice, Origin, Release, Request, Source, Wanted, cached};
 use anyhow::Result;
 use std::path::Path;
 
@@ -21,36 +24,111 @@ use std::path::Path;
 pub(super) fn fetch(
     run: &Run,
     revision: &Revision,
-    release: &Release,
+    wanted: &Wanted,
     refresh: bool,
+    offline: bool,
 ) -> Result<Source> {
-    let request = source_request(run, revision, release, refresh);
+    let request = Request { refresh, offline, ..source_request(run, revision, wanted) };
     ensure(run, &request, &[], false)?;
     crate::source::fetch(&run.cache, &run.events, &request)
 }
 
-/// The series onto that source.
+/// The source of a revision, which may have been fetched to choose the series.
+pub(super) fn source(run: &Run, revision: &Revision, aim: &Aim) -> Result<Source> {
+    match &aim.source {
+        Some(source) => Ok(source.clone()),
+        None => fetch(run, revision, &aim.wanted, false, run.global.offline),
+    }
+}
+
+fn take(run: &Run, request: &Request, aim: &Aim) -> Result<Source> {
+    match &aim.source {
+        Some(source) => Ok(source.clone()),
+        None => crate::source::fetch(&run.cache, &run.events, request),
+    }
+}
+
+/// What a series is applied to, where it is this source.
+pub(super) fn onto(source: &Source) -> Onto {
+    Onto { tree: source.tree.clone(), git: source.git() }
+}
+
+/// The series onto that source; an error says how to go on.
 pub(super) fn apply(
     run: &Run,
     revision: &Revision,
+    aim: &Aim,
     source: &Source,
-    dir: &Path,
 ) -> Result<(Series, Applied)> {
-    let series = Series::load(dir)?;
-    let repeat = run.repeat("apply", revision);
-    let applied = crate::series::apply(&run.cache, &run.events, &source.tree, &series, &repeat)?;
+    let series = Series::load(&aim.series)?;
+    let applied = try_apply(run, revision, aim, source, &series)
+        .map_err(|error| stop::advise(run, revision, aim, error))?;
     Ok((series, applied))
+}
+
+/// The series onto that source. Where a patch has to be merged, and what it was made on is not
+/// here, the source of the series is fetched for it.
+pub(super) fn try_apply(
+    run: &Run,
+    revision: &Revision,
+    aim: &Aim,
+    source: &Source,
+    series: &Series,
+) -> Result<Applied> {
+    let repeat = run.repeat("apply", revision);
+    let apply = || crate::series::apply(&run.cache, &run.events, &onto(source), series, &repeat);
+    apply().or_else(|error| match &aim.made_for {
+        Some(release) if wants_base(&error) && fetch_base(run, release) => apply(),
+        _ => Err(error),
+    })
+}
+
+fn wants_base(error: &anyhow::Error) -> bool {
+    let stopped = error.downcast_ref::<Stopped>();
+    stopped.is_some_and(|stopped| matches!(stopped.obstacle, Obstacle::NoBase { .. }))
+}
+
+/// Fetches the package that a series was made on, where it is not here yet; whether it was.
+fn fetch_base(run: &Run, release: &Release) -> bool {
+    let is_package = |source: &Source| matches!(source.origin, Origin::Package { .. });
+    if run.global.offline || cached(&run.cache, &release.name).iter().any(is_package) {
+        return false;
+    }
+    let revision = Revision { source: Choice::Package, ..Revision::named(&release.name) };
+    // Where it cannot be had, that the series stopped is what counts.
+    fetch(run, &revision, &Wanted::Release(release.clone()), false, false).is_ok()
 }
 
 /// The patched tree into a folder of the user's.
 pub(super) fn export(run: &Run, revision: &Revision, applied: &Applied, dir: &Path) -> Result<()> {
-    let to = shell_word(&dir.to_string_lossy());
-    let repeat = format!("{} --to {to}", run.repeat("apply", revision));
+    let repeat = writing_to(run, revision, dir);
     run.events.step("write", format!("the patched tree to {}", dir.display()), repeat, |step| {
         let changes = write_tree(&run.cache, step, &applied.tree, dir)?;
         let result = format!("{} files", changes.written);
         Ok(((), Outcome::new(result).with("tree", &applied.tree)))
     })
+}
+
+/// The series as it went on into a folder of the user's.
+pub(super) fn write_series(
+    run: &Run,
+    revision: &Revision,
+    source: &Source,
+    series: &Series,
+    applied: &Applied,
+    dir: &Path,
+) -> Result<()> {
+    let to = shell_word(&dir.to_string_lossy());
+    let repeat = format!("{} --write-series {to}", run.repeat("apply", revision));
+    run.events.step("write", format!("the series to {}", dir.display()), repeat, |_| {
+        let count = write_applied(&run.cache, &onto(source), series, applied, dir)?;
+        Ok(((), Outcome::new(format!("{count} patches, which apply exactly"))))
+    })
+}
+
+/// The command line that writes to `dir`.
+pub(super) fn writing_to(run: &Run, revision: &Revision, dir: &Path) -> String {
+    format!("{} --to {}", run.repeat("apply", revision), shell_word(&dir.to_string_lossy()))
 }
 
 /// What the series promises; wrong names of rows are found before anything is done for them.
@@ -63,7 +141,7 @@ pub(super) fn catalogue(dir: &Path, options: &check::Options) -> Result<Catalogu
 /// QEMUs that were built, and where they come from.
 pub(super) struct Built<'a> {
     pair: Pair,
-    origin: Origin<'a>,
+    provenance: Provenance<'a>,
 }
 
 /// QEMU without and with the series, built or found, and all that goes beyond that where
@@ -71,15 +149,14 @@ pub(super) struct Built<'a> {
 pub(super) fn build<'a>(
     run: &'a Run,
     revision: &Revision,
-    release: &Release,
-    dir: &Path,
+    aim: &Aim,
     options: &build::Options,
     thorough: bool,
 ) -> Result<Built<'a>> {
-    let request = source_request(run, revision, release, false);
+    let request = source_request(run, revision, &aim.wanted);
     ensure(run, &request, &[Use::Build], options.yes)?;
-    let source = crate::source::fetch(&run.cache, &run.events, &request)?;
-    let (series, applied) = apply(run, revision, &source, dir)?;
+    let source = take(run, &request, aim)?;
+    let (series, applied) = apply(run, revision, aim, &source)?;
     let request = build_request(run, revision, &source, options.jobs);
     let (cache, events) = (&run.cache, &run.events);
     let (pair, beyond) = if thorough {
@@ -88,53 +165,47 @@ pub(super) fn build<'a>(
     } else {
         (pair(cache, events, &request, &variant(&series, &applied))?, None)
     };
-    Ok(Built { pair, origin: Origin { cache, series, applied, beyond } })
+    Ok(Built { pair, provenance: Provenance { cache, series, applied, beyond } })
 }
 
 /// The same, where it was built before; nothing is fetched or compiled.
-pub(super) fn built<'a>(
-    run: &'a Run,
-    revision: &Revision,
-    release: &Release,
-    dir: &Path,
-) -> Result<Built<'a>> {
-    let mut request = source_request(run, revision, release, false);
-    request.offline = true;
-    let source = crate::source::fetch(&run.cache, &run.events, &request)?;
-    let (series, applied) = apply(run, revision, &source, dir)?;
+pub(super) fn built<'a>(run: &'a Run, revision: &Revision, aim: &Aim) -> Result<Built<'a>> {
+    let request = Request { offline: true, ..source_request(run, revision, &aim.wanted) };
+    let source = take(run, &request, aim)?;
+    let (series, applied) = apply(run, revision, aim, &source)?;
     let request = build_request(run, revision, &source, None);
     let cache = &run.cache;
     let pair = finished(cache, &request, &variant(&series, &applied))?;
     let beyond = beyond::finished(cache, &request, &series, &applied)?;
-    Ok(Built { pair, origin: Origin { cache, series, applied, beyond } })
+    Ok(Built { pair, provenance: Provenance { cache, series, applied, beyond } })
 }
 
 /// The checks of a pair, and what they make of the promises.
 pub(super) fn check(
     run: &Run,
     revision: &Revision,
-    release: &Release,
+    name: &str,
     catalogue: &Catalogue,
     built: &Built,
     options: &check::Options,
 ) -> Result<Exit> {
     let checks = catalogue.select(&options.rows, options.thorough)?;
-    let Built { pair, origin } = built;
+    let Built { pair, provenance } = built;
     let (stock, patched) =
         (Binary::probe(&pair.stock.qemu_system)?, Binary::probe(&pair.patched.qemu_system)?);
     let bench = Bench {
         catalogue,
-        revision: &release.name,
+        revision: name,
         stock: Some(&stock),
         patched: &patched,
         qemu_img: Some(&pair.patched.qemu_img),
-        origin: Some(origin),
+        provenance: Some(provenance),
         folder: &run.folder.dir,
         keep: options.keep,
     };
 
     let alone = run.repeat("check", revision);
-    let what = format!("{} checks on QEMU {}", checks.len(), release.name);
+    let what = format!("{} checks on QEMU {name}", checks.len());
     let rows = run.events.step("check", what, &alone, |step| {
         let mut rows = Vec::new();
         for (at, check) in checks.iter().enumerate() {
@@ -163,15 +234,15 @@ fn ensure(run: &Run, request: &Request, more: &[Use], yes: bool) -> Result<()> {
     packages::ensure(&run.events, &uses, yes)
 }
 
-fn source_request(run: &Run, revision: &Revision, release: &Release, refresh: bool) -> Request {
+fn source_request(run: &Run, revision: &Revision, wanted: &Wanted) -> Request {
     Request {
-        release: release.clone(),
+        wanted: wanted.clone(),
         choice: revision.source,
         git_url: revision.git_url.clone(),
         git_rev: revision.git_rev.clone(),
         tree_dir: revision.tree.clone(),
         offline: run.global.offline,
-        refresh,
+        refresh: false,
         repeat: run.repeat("fetch", revision),
     }
 }

@@ -1,6 +1,6 @@
 //! `verify`: all of it, from a source to judged promises.
 
-use super::{Global, Revision, check, find, steps};
+use super::{Global, Revision, aim, check, steps};
 use std::process::ExitCode;
 
 /// The options of `verify`.
@@ -18,9 +18,9 @@ pub struct Args {
 pub fn run(global: Global, args: Args) -> ExitCode {
     let Args { revision, build, check } = args;
     super::run(global, revision.label(), |run| {
-        let (release, series) = find(&revision)?;
-        let catalogue = steps::catalogue(&series, &check)?;
-        let built = steps::build(run, &revision, &release, &series, &build, check.thorough)?;
-        steps::check(run, &revision, &release, &catalogue, &built, &check)
+        let aim = aim::aim(run, &revision, run.global.offline)?;
+        let catalogue = steps::catalogue(&aim.series, &check)?;
+        let built = steps::build(run, &revision, &aim, &build, check.thorough)?;
+        steps::check(run, &revision, aim.wanted.name(), &catalogue, &built, &check)
     })
 }

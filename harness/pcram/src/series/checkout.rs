@@ -18,6 +18,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, anyhow};
 use git2::{ObjectType, Oid, Repository};
 
+use super::git::is_occupied;
 use crate::cache::Cache;
 use crate::cache::store::{self, Mode, TreeFile};
 use crate::event::Step;
@@ -60,11 +61,7 @@ pub fn checkout(cache: &Cache, step: &Step, tree: &str, dir: &Path) -> Result<Ch
 /// # Errors
 /// A [`Failure`] where it is not; else as [`checkout`].
 pub fn export(cache: &Cache, step: &Step, tree: &str, dir: &Path) -> Result<Changes> {
-    let occupied = match fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    };
-    if occupied {
+    if is_occupied(dir) {
         let text = format!("{} is no empty folder: name a new one", dir.display());
         return Err(Failure::usage(text).into());
     }

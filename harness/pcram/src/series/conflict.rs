@@ -1,4 +1,5 @@
-//! Why a patch does not apply: the hunk, what it expects, and what stands there instead.
+//! Why a patch does not apply: the hunk, what it expects, and what stands there instead; and what
+//! keeps it from being merged.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use anyhow::Result;
 use git2::{Diff, Oid, Repository};
 
 use super::Patch;
-use crate::failure::{Exit, Failure};
+use super::three_way::{Missing, Obstacle};
 
 /// How many differing lines are shown.
 const SHOWN: usize = 6;
@@ -20,41 +21,78 @@ struct Hunk {
     expected: Vec<String>,
 }
 
-/// The failure to end in where `git apply` refused `patch` on the tree `before`, and said `said`.
+/// What keeps `patch` from the tree `before`, line by line: what `git apply` refused, having said
+/// `said`, and what merging met.
 ///
 /// # Errors
 /// Where the tree cannot be read.
-pub(super) fn failure(
+pub(super) fn facts(
     store: &Repository,
     before: &str,
     patch: &Patch,
     said: &str,
-) -> Result<Failure> {
-    let complaints: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
-    let place = complaints.iter().find_map(|line| {
-        let (file, line) = line.strip_prefix("patch failed: ")?.rsplit_once(':')?;
-        Some((file, line.parse::<usize>().ok()?))
-    });
+    obstacle: &Obstacle,
+) -> Result<String> {
     let tree = store.find_tree(Oid::from_str(before)?)?;
-    let shown = place.and_then(|(file, line)| {
+    let text = |file: &str| {
         let entry = tree.get_path(Path::new(file)).ok()?;
         let blob = store.find_blob(entry.id()).ok()?;
-        let text = String::from_utf8_lossy(blob.content()).into_owned();
-        explain(patch, file, line, &text)
-    });
-    // What is no matter of a hunk, such as a file that is not there, git says well itself.
-    let shown = shown.unwrap_or_else(|| {
-        let lines = complaints.iter().filter(|line| !line.starts_with("while searching for"));
-        lines.map(|line| format!("\n  {line}")).collect()
-    });
-    Ok(Failure::new(
-        Exit::DidNotApply,
-        format!(
-            "{} (\"{}\") does not apply:{shown}\nNothing was changed. Name another source \
-             (--source, --tree, --git-url), or a series that was made for this one (--series DIR).",
-            patch.file, patch.subject
-        ),
-    ))
+        Some(String::from_utf8_lossy(blob.content()).into_owned())
+    };
+    let mut shown = String::new();
+    for line in said.lines().filter_map(|line| line.strip_prefix("error: ")) {
+        if let Some((file, at)) = place(line)
+            && let Some(told) = text(file).and_then(|text| explain(patch, file, at, &text))
+        {
+            shown += &told;
+        } else if !line.starts_with("while searching for") && !line.ends_with("does not apply") {
+            // What is no matter of a hunk, such as a file that is not there, git says well itself.
+            shown += &format!("\n  {line}");
+        }
+    }
+    if shown.is_empty() {
+        shown += "\n  each hunk fits at another line, but all of it seems to be there already";
+    }
+    Ok(shown + &merging(obstacle))
+}
+
+/// The file and the line of `patch failed: FILE:LINE`.
+fn place(complaint: &str) -> Option<(&str, usize)> {
+    let (file, line) = complaint.strip_prefix("patch failed: ")?.rsplit_once(':')?;
+    Some((file, line.parse().ok()?))
+}
+
+/// What merging met.
+fn merging(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::Conflict { messages, .. } => {
+            messages.iter().map(|message| format!("\n  merged three ways: {message}")).collect()
+        }
+        Obstacle::NoBase { missing } => missing
+            .iter()
+            .map(|Missing { path, id }| match id {
+                Some(id) => format!(
+                    "\n  not merged three ways: {} that the patch was made on, blob {id}, is not \
+                     at hand",
+                    path.display()
+                ),
+                None => format!(
+                    "\n  not merged three ways: the patch has no `index` line for {}",
+                    path.display()
+                ),
+            })
+            .collect(),
+        Obstacle::Unfit { said } if said.is_empty() => String::new(),
+        Obstacle::Unfit { said } => {
+            let said = said.lines().filter_map(|line| line.strip_prefix("error: "));
+            let said: Vec<_> = said.filter(|line| !line.starts_with("while searching")).collect();
+            format!(
+                "\n  not merged three ways: it does not fit the blobs that its `index` lines \
+                 name: {}",
+                said.join("; ")
+            )
+        }
+    }
 }
 
 /// The hunk of `patch` for `file` that is to begin at `line`, and how the file's text differs.

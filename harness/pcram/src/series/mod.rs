@@ -2,10 +2,23 @@
 
 mod apply;
 mod checkout;
+mod commits;
 mod conflict;
+mod git;
+mod hand_over;
+mod images;
+mod nearest;
+mod refresh;
+mod three_way;
+#[cfg(test)]
+pub(crate) mod upstream;
 
-pub use apply::{Applied, AppliedPatch, How, apply};
+pub use apply::{Applied, AppliedPatch, How, Onto, Stopped, apply};
 pub use checkout::{Changes, checkout, export};
+pub use hand_over::{HandedOver, hand_over};
+pub use nearest::{Candidate, Nearest, nearest};
+pub use refresh::{refresh, write_applied};
+pub use three_way::{Missing, Obstacle};
 
 use std::fs;
 use std::io;

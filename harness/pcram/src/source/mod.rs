@@ -8,14 +8,16 @@ mod package;
 mod record;
 mod releases;
 mod tree;
+mod version;
 
 pub use record::{Filled, Origin, Source, cached};
 pub use releases::{GitName, Package, Release, Releases};
+pub use version::Version;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use git2::Oid;
+use git2::{Oid, Repository};
 
 use crate::build::packages::Use;
 use crate::cache::Cache;
@@ -49,16 +51,56 @@ impl Choice {
     }
 }
 
+/// The revision that is wanted.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// One that a series is carried for.
+    Release(Release),
+    /// Another one, which only a git or a tree has.
+    Other {
+        /// What the user calls it: what a git knows it by, or the tree's path.
+        name: String,
+        /// The releases that there are series for.
+        releases: Releases,
+    },
+}
+
+impl Wanted {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        match self {
+            Wanted::Release(release) => &release.name,
+            Wanted::Other { name, .. } => name,
+        }
+    }
+
+    /// The revision that a git is asked for where the user names none.
+    fn default_revision(&self) -> String {
+        match self {
+            Wanted::Release(release) => release.default_revision(),
+            Wanted::Other { name, .. } => name.clone(),
+        }
+    }
+
+    /// The release whose package has what `tree` may lack: its own, or the nearest.
+    fn donor(&self, store: &Repository, tree: &str) -> &Release {
+        match self {
+            Wanted::Release(release) => release,
+            Wanted::Other { releases, .. } => releases.nearest(Version::of_tree(store, tree)),
+        }
+    }
+}
+
 /// What is to be fetched.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The release.
-    pub release: Release,
+    /// The revision.
+    pub wanted: Wanted,
     /// Where from.
     pub choice: Choice,
     /// A git's path or URL.
     pub git_url: Option<String>,
-    /// The revision in that git; else the release's tag.
+    /// The revision in that git; else the release's tag, or what the user calls the revision.
     pub git_rev: Option<String>,
     /// A source tree.
     pub tree_dir: Option<PathBuf>,
@@ -73,16 +115,17 @@ pub struct Request {
 impl Request {
     /// What `auto` comes to where the user named a tree or a revision, which only one source has.
     fn choice(&self) -> Choice {
+        let only_git = self.git_rev.is_some() || matches!(self.wanted, Wanted::Other { .. });
         match self.choice {
             Choice::Auto if self.tree_dir.is_some() => Choice::Tree,
-            Choice::Auto if self.git_rev.is_some() => Choice::Git,
+            Choice::Auto if only_git => Choice::Git,
             choice => choice,
         }
     }
 
     /// What [`fetch`] will use of the system, as far as it can be told before.
     pub fn uses(&self, cache: &Cache) -> Vec<Use> {
-        let known = !self.refresh && !cached(cache, &self.release.name).is_empty();
+        let known = !self.refresh && !cached(cache, self.wanted.name()).is_empty();
         let mut uses = vec![Use::Trees];
         let package = matches!(self.choice(), Choice::Auto | Choice::Package);
         if package && !known && !self.offline && apt::is_there() {
@@ -97,13 +140,13 @@ impl Request {
 /// # Errors
 /// A [`Failure`] that names each source that was asked, and why it did not answer.
 pub fn fetch(cache: &Cache, events: &Events, request: &Request) -> Result<Source> {
-    let name = &request.release.name;
+    let name = request.wanted.name();
     events.step("fetch", format!("the source of QEMU {name}"), &request.repeat, |step| {
-        let _lock = cache.lock(&format!("fetch-{name}"), step)?;
+        let _lock = cache.lock(&format!("fetch-{}", record::plain(name)), step)?;
         let fetch = Fetch { cache, step, request };
         let source = match request.choice() {
             Choice::Auto => fetch.auto()?,
-            Choice::Package => fetch.package()?,
+            Choice::Package => fetch.own_package()?,
             Choice::Git => fetch.git()?,
             Choice::Tree => fetch.tree()?,
         };
@@ -122,7 +165,7 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     /// A git that the user named, and then the package.
     fn auto(&self) -> Result<Source> {
-        let Request { release, git_url, .. } = self.request;
+        let Request { wanted, git_url, .. } = self.request;
         let mut silent = Vec::new();
         if git_url.is_some() {
             match self.git() {
@@ -130,7 +173,7 @@ impl Fetch<'_> {
                 Err(error) => silent.push(format!("the git does not answer: {error:#}")),
             }
         }
-        match self.package() {
+        match self.own_package() {
             Ok(source) => {
                 for reason in silent {
                     self.step.note(format!("took the source package, since {reason}"));
@@ -142,14 +185,25 @@ impl Fetch<'_> {
         Err(Failure::missing(format!(
             "no source of QEMU {} answers: {}. Name a git by --git-url URL, or a source tree by \
              --tree DIR",
-            release.name,
+            wanted.name(),
             silent.join("; ")
         ))
         .into())
     }
 
-    fn package(&self) -> Result<Source> {
-        let Request { release, offline, refresh, .. } = self.request;
+    fn own_package(&self) -> Result<Source> {
+        match &self.request.wanted {
+            Wanted::Release(release) => self.package(release),
+            Wanted::Other { name, .. } => Err(Failure::usage(format!(
+                "there is no source package of {name:?}: name a git by --git-url, or a source \
+                 tree by --tree"
+            ))
+            .into()),
+        }
+    }
+
+    fn package(&self, release: &Release) -> Result<Source> {
+        let Request { offline, refresh, .. } = self.request;
         if !refresh && let Some(source) = record::package(self.cache, &release.name) {
             return Ok(self.known(source));
         }
@@ -157,18 +211,18 @@ impl Fetch<'_> {
             return Err(self.not_here("its source package").into());
         }
         let (tree, origin) = package::fetch(self.cache, self.step, &release.package)?;
-        self.keep(tree, origin)
+        self.keep(&release.name, tree, origin)
     }
 
     fn git(&self) -> Result<Source> {
-        let Request { release, git_url, git_rev, offline, refresh, .. } = self.request;
+        let Request { wanted, git_url, git_rev, offline, refresh, .. } = self.request;
         let url = git_url.as_ref().ok_or_else(|| {
             Failure::usage("a git is wanted, and none is named: add --git-url URL")
         })?;
-        let rev = git_rev.clone().unwrap_or_else(|| release.default_revision());
+        let rev = git_rev.clone().unwrap_or_else(|| wanted.default_revision());
         // What lies here is read anew each time, as quickly as it is looked up.
         if git::local(url).is_none() {
-            let known = record::git(self.cache, &release.name, &git::shown(url), &rev);
+            let known = record::git(self.cache, wanted.name(), &git::shown(url), &rev);
             if !refresh && let Some(source) = known {
                 return Ok(self.known(source));
             }
@@ -177,7 +231,7 @@ impl Fetch<'_> {
             }
         }
         let (tree, origin) = git::fetch(self.cache, self.step, url, &rev)?;
-        self.keep(tree, origin)
+        self.keep(wanted.name(), tree, origin)
     }
 
     fn tree(&self) -> Result<Source> {
@@ -186,7 +240,7 @@ impl Fetch<'_> {
         })?;
         let path = std::path::absolute(dir)?;
         let tree = tree::fetch(self.cache, self.step, &path)?;
-        self.keep(tree, Origin::Tree { path })
+        self.keep(self.request.wanted.name(), tree, Origin::Tree { path })
     }
 
     fn known(&self, source: Source) -> Source {
@@ -202,8 +256,8 @@ impl Fetch<'_> {
     }
 
     /// Completes a tree, and records it.
-    fn keep(&self, tree: Oid, origin: Origin) -> Result<Source> {
-        let release = self.request.release.name.clone();
+    fn keep(&self, release: &str, tree: Oid, origin: Origin) -> Result<Source> {
+        let release = release.to_owned();
         let tree = tree.to_string();
         let mut source = Source { release, tree, origin, filled: Vec::new() };
         let store = self.cache.store()?;
@@ -220,7 +274,8 @@ impl Fetch<'_> {
         }
         let lacking = fill::lacking(&store, source.tree_id()?);
         if !lacking.is_empty() {
-            let package = self.package().with_context(|| {
+            let donor = self.request.wanted.donor(&store, &source.tree);
+            let package = self.package(donor).with_context(|| {
                 format!("looking for {}, which {} lacks", lacking.join(", "), source.description())
             })?;
             fill::fill(self.cache, &mut source, &package)?;

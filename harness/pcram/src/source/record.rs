@@ -13,7 +13,7 @@ use crate::cache::{Cache, Kind, write_atomically};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The release that it was fetched for, e.g. `10.0`.
+    /// The revision that it was fetched for, e.g. `10.0`.
     pub release: String,
     /// The id of its git tree, in hex.
     pub tree: String,
@@ -84,6 +84,15 @@ impl Source {
         text
     }
 
+    /// The git that it came from, if that is a folder here.
+    pub fn git(&self) -> Option<PathBuf> {
+        match &self.origin {
+            Origin::Package { .. } => None,
+            Origin::Git { url, .. } => super::git::local(url),
+            Origin::Tree { path } => Some(path.clone()),
+        }
+    }
+
     /// Records the source, unless it is a folder of the user's, which is read anew each time.
     pub(super) fn save(&self, cache: &Cache) -> Result<()> {
         let key = match &self.origin {
@@ -121,7 +130,13 @@ fn git_key(url: &str, rev: &str) -> String {
 }
 
 fn file(release: &str, key: &str) -> String {
-    format!("{release}-{key}.toml")
+    format!("{}-{key}.toml", plain(release))
+}
+
+/// A revision's name as a part of a file's name.
+pub(super) fn plain(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect()
 }
 
 /// The package of `release` that the cache has.

@@ -1,5 +1,6 @@
 //! The table of releases that a series is carried for: `patches/releases.toml`.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::Path;
 
@@ -7,10 +8,11 @@ use anyhow::{Context, Result};
 use regex::Regex;
 use serde::Deserialize;
 
+use super::Version;
 use crate::failure::Failure;
 
 /// The table, in the file's order.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Releases {
     release: Vec<Release>,
@@ -94,6 +96,17 @@ impl Releases {
         &self.release[0]
     }
 
+    /// The release whose version is nearest to `version`, of two as near the newer; the first
+    /// where there is nothing to compare.
+    pub fn nearest(&self, version: Option<Version>) -> &Release {
+        let distance = |release: &&Release| {
+            let own = Version::parse(&release.name);
+            let distance = version.zip(own).map(|(version, own)| version.distance(own));
+            (distance.unwrap_or(u32::MAX), Reverse(own))
+        };
+        self.release.iter().min_by_key(distance).unwrap_or(self.first())
+    }
+
     /// The release called `name`.
     ///
     /// # Errors
@@ -102,7 +115,13 @@ impl Releases {
         self.release.iter().find(|release| release.name == name).ok_or_else(|| {
             let names: Vec<_> = self.release.iter().map(|release| release.name.as_str()).collect();
             let names = names.join(", ");
-            Failure::usage(format!("there is no release {name:?}; there is {names}")).into()
+            Failure::usage(format!(
+                "there is no release {name:?}; there is {names}. For another revision, name a \
+                 source that has it: a git (--git-url URL; and --git-rev REV, where it calls the \
+                 revision otherwise), or a source tree (--tree DIR). The nearest series is tried \
+                 on it, or the one that --series names"
+            ))
+            .into()
         })
     }
 }

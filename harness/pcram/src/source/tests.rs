@@ -13,7 +13,7 @@ fn request(choice: Choice) -> Request {
     let patches = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../patches");
     let releases = Releases::read(&patches.join("releases.toml")).unwrap();
     Request {
-        release: releases.find("10.0").unwrap().clone(),
+        wanted: Wanted::Release(releases.find("10.0").unwrap().clone()),
         choice,
         git_url: None,
         git_rev: None,

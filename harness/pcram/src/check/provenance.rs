@@ -9,7 +9,7 @@ use git2::{ErrorCode, Oid};
 use std::path::Path;
 
 /// All that is known of a QEMU that this tool built itself.
-pub struct Origin<'a> {
+pub struct Provenance<'a> {
     /// The cache that holds the tree.
     pub cache: &'a Cache,
     /// The series.
@@ -20,7 +20,7 @@ pub struct Origin<'a> {
     pub beyond: Option<Beyond>,
 }
 
-impl Origin<'_> {
+impl Provenance<'_> {
     /// The text of a file in the patched tree; `None` where the tree does not have it.
     pub fn text(&self, path: &str) -> Result<Option<String>> {
         let store = self.cache.store()?;
