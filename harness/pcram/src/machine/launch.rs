@@ -47,7 +47,7 @@ impl Default for Launch {
 impl Launch {
     /// The same machine with so many bytes of RAM, whole KiB.
     pub fn with_ram(self, bytes: u64) -> Launch {
-        let (ram_mib, ram_kib) = (bytes >> 20, bytes % (1 << 20) >> 10);
+        let (ram_mib, ram_kib) = (bytes >> 20, (bytes % (1 << 20)) >> 10);
         Launch { ram_mib, ram_kib, ..self }
     }
 
