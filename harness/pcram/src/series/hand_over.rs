@@ -143,3 +143,6 @@ impl UserGit<'_> {
         Ok(unmerged.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

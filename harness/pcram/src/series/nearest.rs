@@ -86,3 +86,6 @@ impl fmt::Display for Candidate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::failure::Failure;
 
 /// What is written in a patch, whatever anybody's settings are.
-const FORMAT: [&str; 10] = [
+pub(super) const FORMAT: [&str; 10] = [
     "--full-index",
     "--binary",
     "--zero-commit",

@@ -213,10 +213,10 @@ fn a_hunk_that_fits_elsewhere_but_is_there_is_not_put_in_twice() {
     let block = |word: &str| format!("begin\n  a\n  b\n{word}  c\n  d\nend\n");
     let (old, new) = (block(""), block("  word\n"));
     let (head, more) = (numbers(1..=9), numbers(10..=20));
-    let upstream = Upstream::new(&[(FILE, &format!("{head}{old}"))]);
+    let upstream = Upstream::new(&[(FILE, &format!("{head}{old}{more}"))]);
     let (_guard, cache) = cache();
     upstream.import(&cache);
-    upstream.commit("word", &[(FILE, &format!("{head}{new}"))]);
+    upstream.commit("word", &[(FILE, &format!("{head}{new}{more}"))]);
     let (_dir, series) = upstream.series();
     // The change is there, and behind it a block as the one that it was made on.
     upstream.write(&[(FILE, &format!("{head}{new}{more}{old}"))]);
