@@ -10,6 +10,7 @@ pub mod list;
 pub mod manual;
 pub mod verify;
 
+mod given;
 mod steps;
 
 use crate::cache::{self as cache_room, Cache};

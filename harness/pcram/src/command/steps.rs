@@ -8,14 +8,14 @@ use crate::check::Bench;
 use crate::check::catalogue::Catalogue;
 use crate::check::judge::judge;
 use crate::check::origin::Origin;
-use crate::event::{Event, Outcome, Verdict};
+use crate::event::{Event, Outcome, Row, Verdict};
 use crate::failure::Exit;
 use crate::machine::binary::Binary;
 use crate::machine::shell_word;
 use crate::series::{Applied, Series, export as write_tree};
 use crate::source::{Release, Request, Source};
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The source of a revision.
 pub(super) fn fetch(
@@ -109,37 +109,68 @@ pub(super) fn built<'a>(
     Ok(Built { pair, origin: Origin { cache, series, applied, beyond } })
 }
 
-/// The checks of a pair, and what they make of the promises.
+/// What is checked.
+pub(super) struct Subject<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// The unpatched QEMU, where there is one.
+    pub stock: Option<Binary>,
+    /// The patched QEMU.
+    pub patched: Binary,
+    /// The qemu-img that makes disks, where there is one.
+    pub qemu_img: Option<PathBuf>,
+    /// Where the patched QEMU comes from, where that is known.
+    pub origin: Option<&'a Origin<'a>>,
+    /// The command line that checks it again.
+    pub repeat: String,
+}
+
+impl<'a> Subject<'a> {
+    /// QEMUs that this tool built.
+    pub(super) fn built(
+        run: &Run,
+        revision: &Revision,
+        release: &'a Release,
+        built: &'a Built,
+    ) -> Result<Subject<'a>> {
+        let Built { pair, origin } = built;
+        Ok(Subject {
+            name: &release.name,
+            stock: Some(Binary::probe(&pair.stock.qemu_system)?),
+            patched: Binary::probe(&pair.patched.qemu_system)?,
+            qemu_img: Some(pair.patched.qemu_img.clone()),
+            origin: Some(origin),
+            repeat: run.repeat("check", revision),
+        })
+    }
+}
+
+/// The checks of a QEMU, and what they make of the promises.
 pub(super) fn check(
     run: &Run,
-    revision: &Revision,
-    release: &Release,
     catalogue: &Catalogue,
-    built: &Built,
+    subject: &Subject,
     options: &check::Options,
 ) -> Result<Exit> {
     let checks = catalogue.select(&options.rows, options.thorough)?;
-    let Built { pair, origin } = built;
-    let (stock, patched) =
-        (Binary::probe(&pair.stock.qemu_system)?, Binary::probe(&pair.patched.qemu_system)?);
+    let Subject { name, repeat, .. } = subject;
     let bench = Bench {
         catalogue,
-        revision: &release.name,
-        stock: Some(&stock),
-        patched: &patched,
-        qemu_img: Some(&pair.patched.qemu_img),
-        origin: Some(origin),
+        revision: name,
+        stock: subject.stock.as_ref(),
+        patched: &subject.patched,
+        qemu_img: subject.qemu_img.as_deref(),
+        origin: subject.origin,
         folder: &run.folder.dir,
         keep: options.keep,
     };
 
-    let alone = run.repeat("check", revision);
-    let what = format!("{} checks on QEMU {}", checks.len(), release.name);
-    let rows = run.events.step("check", what, &alone, |step| {
+    let what = format!("{} checks on QEMU {name}", checks.len());
+    let rows = run.events.step("check", what, repeat, |step| {
         let mut rows = Vec::new();
         for (at, check) in checks.iter().enumerate() {
             step.progress(at as u64, checks.len() as u64, &check.id);
-            let row = bench.try_check(check, format!("{alone} --row {}", check.id));
+            let row = bench.try_check(check, format!("{repeat} --row {}", check.id));
             run.events.send(Event::Row(row.clone()));
             rows.push(row);
         }
@@ -150,12 +181,18 @@ pub(super) fn check(
     for judged in judge(catalogue, &rows) {
         run.events.send(Event::Judged(judged));
     }
+    Ok(exit(&rows))
+}
+
+/// What rows come to: a run that could try nothing has shown nothing.
+fn exit(rows: &[Row]) -> Exit {
     let any = |verdict| rows.iter().any(|row| row.verdict == verdict);
-    Ok(match () {
+    match () {
         () if any(Verdict::Failed) => Exit::PromiseFailed,
         () if any(Verdict::Broken) => Exit::DidNotBoot,
+        () if rows.iter().all(|row| row.verdict == Verdict::NotTried) => Exit::PrerequisiteMissing,
         () => Exit::AllHeld,
-    })
+    }
 }
 
 fn ensure(run: &Run, request: &Request, more: &[Use], yes: bool) -> Result<()> {

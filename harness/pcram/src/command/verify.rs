@@ -1,6 +1,7 @@
 //! `verify`: all of it, from a source to judged promises.
 
-use super::{Global, Revision, check, find, steps};
+use super::steps::{self, Subject};
+use super::{Global, Revision, check, find};
 use std::process::ExitCode;
 
 /// The options of `verify`.
@@ -21,6 +22,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
         let (release, series) = find(&revision)?;
         let catalogue = steps::catalogue(&series, &check)?;
         let built = steps::build(run, &revision, &release, &series, &build, check.thorough)?;
-        steps::check(run, &revision, &release, &catalogue, &built, &check)
+        let subject = Subject::built(run, &revision, &release, &built)?;
+        steps::check(run, &catalogue, &subject, &check)
     })
 }
