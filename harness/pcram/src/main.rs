@@ -1,7 +1,9 @@
 //! `pcram`: carries an out-of-tree patch series for QEMU and proves what it does.
 
 use clap::{CommandFactory, Parser, Subcommand};
-use pcram::command::{self, apply, build, cache, check, completions, fetch, list, manual, verify};
+use pcram::command::{
+    self, apply, boot, build, cache, check, completions, fetch, list, manual, verify,
+};
 use std::process::ExitCode;
 
 /// Carries an out-of-tree patch series for QEMU and proves what it does.
@@ -28,6 +30,8 @@ enum Command {
     Build(build::Args),
     /// Try the checks on QEMUs that were built before
     Check(check::Args),
+    /// Boot a patched QEMU in front of you, with its RAM in a file
+    Boot(boot::Args),
     /// Show what the cache holds, and remove what is not wanted any more
     Cache(cache::Args),
     /// Print what a shell needs to complete command lines
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Apply(args) => apply::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
+        Command::Boot(args) => boot::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Completions(args) => completions::run(Cli::command(), args),
         Command::Manual(args) => manual::run(Cli::command(), args),
