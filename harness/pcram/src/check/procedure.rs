@@ -3,6 +3,7 @@
 use super::Finding;
 use super::capability_refused::CapabilityRefused;
 use super::each_patch::EachPatchBuilds;
+use super::mismatch::Mismatch;
 use super::omission::Omission;
 use super::option::Offered;
 use super::other_targets::OtherTargets;
@@ -31,6 +32,8 @@ pub enum Procedure {
     CapabilityRefused(CapabilityRefused),
     /// A saved or migrated stream holds no page of the block, and every other block whole.
     Omission(Omission),
+    /// Two parties that do not match: what one sent or saved, the other refuses.
+    Mismatch(Mismatch),
     /// Other targets build, and offer or refuse the option.
     OtherTargets(OtherTargets),
     /// Each patch builds alone.
@@ -51,6 +54,7 @@ impl Procedure {
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
+            Procedure::Mismatch(it) => it.check(trial),
             Procedure::OtherTargets(it) => it.check(trial),
             Procedure::EachPatchBuilds(it) => it.check(trial),
             Procedure::Style(it) => it.check(trial),
