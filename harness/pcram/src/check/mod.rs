@@ -19,6 +19,7 @@ pub mod visible;
 mod capability_refused;
 mod content;
 mod each_patch;
+mod live;
 mod mismatch;
 mod option;
 mod other_targets;
@@ -26,6 +27,8 @@ mod own_test;
 mod party;
 mod prefilled;
 mod refusal;
+mod restore;
+mod snapshot_warning;
 mod style;
 
 use crate::cache::UNDER_WAY;

@@ -47,16 +47,26 @@ pub struct Party<'a> {
 impl<'a> Party<'a> {
     /// A party called `name`, with so many MiB of RAM; with a fresh RAM file where its side has one.
     pub fn new(trial: &'a Trial, side: Side, name: &str, ram_mib: u64) -> Result<Party<'a>> {
-        let folder = trial.folder.join(name);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        let mut party = Party { trial, side, ram_mib, folder, ram_file: None };
+        let mut party = Party::bare(trial, side, name, ram_mib)?;
         if side == Side::With {
             let path = party.folder.join(ram_file::NAME);
             ram_file::create(&path, ram_mib << 20)?;
             party.ram_file = Some(path);
         }
         Ok(party)
+    }
+
+    /// The patched QEMU, called `name`, on a RAM file that somebody else made.
+    pub fn on(trial: &'a Trial, ram_file: PathBuf, name: &str) -> Result<Party<'a>> {
+        let ram_file = Some(ram_file);
+        Ok(Party { ram_file, ..Party::bare(trial, Side::With, name, trial.board.ram_mib)? })
+    }
+
+    fn bare(trial: &'a Trial, side: Side, name: &str, ram_mib: u64) -> Result<Party<'a>> {
+        let folder = trial.folder.join(name);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Party { trial, side, ram_mib, folder, ram_file: None })
     }
 
     /// The QEMU.

@@ -2,7 +2,7 @@
 
 use super::deadline::Deadline;
 use super::{ASK_AGAIN, MIGRATE, Machine};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::json;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -54,6 +54,17 @@ impl Machine {
             }
         }
         Ok(Arrival::Waits)
+    }
+
+    /// Waits until a destination has loaded its stream.
+    ///
+    /// # Errors
+    /// Where it does not within `limit`, or ends instead, with what QEMU said.
+    pub fn loaded(&mut self, limit: Duration) -> Result<()> {
+        match self.arrival(limit)? {
+            Arrival::Loaded(_) => Ok(()),
+            arrival => bail!("the destination did not load: {arrival:?}, saying: {}", self.said()),
+        }
     }
 
     /// Waits until the migration has ended at the source, and gives its state, in QEMU's own word.
