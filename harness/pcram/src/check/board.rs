@@ -58,6 +58,11 @@ impl Board {
         }
     }
 
+    /// This machine with another amount of RAM, in MiB.
+    pub fn with_ram(&self, ram_mib: u64) -> Board {
+        Board { ram_mib, ..self.clone() }
+    }
+
     /// RAM in bytes.
     pub fn ram(&self) -> u64 {
         (self.ram_mib << 20) + (self.ram_kib << 10)

@@ -19,12 +19,17 @@ pub mod visible;
 mod capability_refused;
 mod content;
 mod each_patch;
+mod live;
+mod mismatch;
 mod option;
 mod other_targets;
 mod own_test;
+mod party;
 mod prefilled;
 mod refusal;
+mod restore;
 mod sampled;
+mod snapshot_warning;
 mod style;
 
 use crate::cache::UNDER_WAY;

@@ -25,6 +25,8 @@ pub enum Need {
     Device(String),
     /// An option, with its dash, e.g. `option -add-fd`.
     Option(String),
+    /// A kind of URI that a migration can come from, e.g. `incoming file:`.
+    Incoming(String),
     /// A file or device of the host's that can be opened for reading and writing.
     Host(String),
     /// So many MiB free in the folder, e.g. `space 5120 /dev/shm`; `.` is the run's own.
@@ -43,6 +45,7 @@ impl TryFrom<String> for Need {
             ["machine", name] => Need::Machine(name.into()),
             ["device", name] => Need::Device(name.into()),
             ["option", name] => Need::Option(name.into()),
+            ["incoming", kind] => Need::Incoming(kind.into()),
             ["host", path] => Need::Host(path.into()),
             ["space", mib, path] => {
                 let mib = mib.parse().map_err(|_| format!("{mib:?} is no number of MiB"))?;
@@ -82,6 +85,10 @@ impl Need {
             }
             Need::Option(name) => {
                 lacking(binary.option_help(name).is_some(), format!("option {name}"))
+            }
+            Need::Incoming(kind) => {
+                let there = binary.help.contains(&format!("-incoming {kind}"));
+                lacking(there, format!("migration from {kind}"))
             }
             Need::Host(path) => unusable(path),
             Need::Space(mib, path) => {

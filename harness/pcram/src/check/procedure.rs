@@ -3,13 +3,17 @@
 use super::Finding;
 use super::capability_refused::CapabilityRefused;
 use super::each_patch::EachPatchBuilds;
+use super::live::Live;
+use super::mismatch::Mismatch;
 use super::omission::Omission;
 use super::option::Offered;
 use super::other_targets::OtherTargets;
 use super::own_test::OwnTest;
 use super::prefilled::Prefilled;
 use super::refusal::Refusal;
+use super::restore::Restore;
 use super::sampled::Sampled;
+use super::snapshot_warning::SnapshotWarning;
 use super::style::Style;
 use super::trial::Trial;
 use super::visible::Visible;
@@ -34,6 +38,14 @@ pub enum Procedure {
     CapabilityRefused(CapabilityRefused),
     /// A saved or migrated stream holds no page of the block, and every other block whole.
     Omission(Omission),
+    /// A guest that writes all its RAM moves to a destination with the file, and goes on there.
+    Live(Live),
+    /// Two parties that do not match: what one sent or saved, the other refuses.
+    Mismatch(Mismatch),
+    /// Back to a snapshot, with the RAM of that moment, code included.
+    Restore(Restore),
+    /// A snapshot says that the RAM is not in it.
+    SnapshotWarning(SnapshotWarning),
     /// Other targets build, and offer or refuse the option.
     OtherTargets(OtherTargets),
     /// Each patch builds alone.
@@ -55,6 +67,10 @@ impl Procedure {
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
+            Procedure::Live(it) => it.check(trial),
+            Procedure::Mismatch(it) => it.check(trial),
+            Procedure::Restore(it) => it.check(trial),
+            Procedure::SnapshotWarning(it) => it.check(trial),
             Procedure::OtherTargets(it) => it.check(trial),
             Procedure::EachPatchBuilds(it) => it.check(trial),
             Procedure::Style(it) => it.check(trial),

@@ -93,6 +93,15 @@ pub fn fill(path: &Path, layout: &RamLayout, seed: u64, generation: u64) -> Resu
     file.flush().with_context(cannot)
 }
 
+/// Writes what `from` holds over `to`, which is neither replaced nor cut short.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let cannot = || format!("cannot write {} over {}", from.display(), to.display());
+    let mut source = File::open(from).with_context(cannot)?;
+    let mut target = File::options().write(true).open(to).with_context(cannot)?;
+    std::io::copy(&mut source, &mut target).with_context(cannot)?;
+    Ok(())
+}
+
 /// Flips one bit of the byte at `offset`.
 pub fn flip(path: &Path, offset: u64) -> Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
@@ -176,5 +185,16 @@ mod tests {
         let damaged = census(&path, &layout, 7, &[3]).unwrap();
         assert_eq!(damaged.of_generation, [9]);
         assert_eq!(damaged.strangers, [9 * TARGET_PAGE_SIZE]);
+    }
+
+    #[test]
+    fn a_copy_keeps_the_file_and_takes_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        let open = File::open(&to).unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(std::io::read_to_string(open).unwrap(), "new");
     }
 }

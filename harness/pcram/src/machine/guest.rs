@@ -106,7 +106,17 @@ impl Guest {
     /// Ends what [`Guest::dirty`] or [`Guest::dirty_span`] began, and gives the generation that the
     /// pages are left in.
     pub fn halt(&mut self) -> Result<u64> {
-        self.tell(Command::Stop)?;
+        self.halt_at_next()?;
+        self.halted()
+    }
+
+    /// Tells the guest what [`Guest::halt`] does, without waiting: it may stand still.
+    pub fn halt_at_next(&mut self) -> Result<()> {
+        self.tell(Command::Stop)
+    }
+
+    /// Waits for the end of the sweep that [`Guest::halt_at_next`] asked for.
+    pub fn halted(&mut self) -> Result<u64> {
         self.answer("the guest to end its last sweep", |report| match report {
             Report::Stopped { generation } => Some(generation),
             _ => None,

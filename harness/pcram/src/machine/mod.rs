@@ -4,6 +4,7 @@ pub mod binary;
 pub mod channel;
 pub mod deadline;
 pub mod guest;
+pub mod incoming;
 pub mod kind;
 pub mod kvm;
 pub mod launch;

@@ -1,0 +1,404 @@
+//! Two parties that do not match: the stream or the snapshot of one is refused by the other,
+//! before the first page of RAM, and the guest never runs there.
+
+use super::Finding;
+use super::party::{self, DISK, Party, SNAPSHOT, Side};
+use super::ram_file::{self, Census, census};
+use super::trial::Trial;
+use crate::machine::incoming::Arrival;
+use crate::machine::launch::opt_value;
+use crate::machine::{Machine, sockets};
+use anyhow::{Context, Result};
+use pcram_stream::{Reader, RecordKind};
+use serde::Deserialize;
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// The seeds of the stamps at the source and in the destination's file.
+const SEED: u64 = 0x5ee0_0061;
+const OTHER_SEED: u64 = 0x5ee0_0062;
+/// How long a destination may take to refuse.
+const REFUSE: Duration = Duration::from_secs(20);
+
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Mismatch {
+    /// What the guest comes from.
+    source: Side,
+    /// What it is to go on in.
+    destination: Side,
+    /// How it would come there.
+    via: Via,
+    /// RAM of the destination in MiB, where it differs from the source's.
+    destination_ram_mib: Option<u64>,
+    /// What the destination says, in part.
+    message: Option<String>,
+}
+
+/// How a guest comes from one QEMU to another.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Via {
+    /// `migrate unix:`, live.
+    Unix,
+    /// `migrate exec:` into a file and out of it.
+    Exec,
+    /// `migrate file:`.
+    File,
+    /// No more of the stream than comes before its first page, from a source that then is silent.
+    Head,
+    /// `savevm`, and `loadvm` in the monitor of a QEMU whose own guest runs.
+    Loadvm,
+    /// `savevm`, and the option `-loadvm`.
+    LoadvmOption,
+}
+
+/// What was seen of a destination that was to refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Attempt {
+    /// How QEMU ended; `None` where it runs.
+    ended: Option<String>,
+    /// The run state of a QEMU that runs.
+    status: Option<String>,
+    /// What the guest reported there, where it was to be silent.
+    reports: Vec<String>,
+    /// What QEMU said.
+    said: String,
+    /// What is in its RAM file, where it has one.
+    file: Option<Census>,
+    /// The source afterwards, where there still is one.
+    source: Option<Afterwards>,
+}
+
+/// A source after its guest was refused elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Afterwards {
+    /// How its migration ended.
+    migration: String,
+    /// Its run state then.
+    status: String,
+    /// How many pages its guest found as it had stamped them, of how many.
+    found: (u64, u64),
+}
+
+impl Mismatch {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let ram_mib = trial.board.ram_mib;
+        let source = Party::new(trial, self.source, "source", ram_mib)?;
+        let other = self.destination_ram_mib.unwrap_or(ram_mib);
+        let destination = Party::new(trial, self.destination, "destination", other)?;
+        if let Some(path) = &destination.ram_file {
+            ram_file::fill(path, &destination.layout()?, OTHER_SEED, 1)?;
+        }
+        let mut attempt = match self.via {
+            Via::Unix => live(&source, &destination)?,
+            Via::Exec | Via::File | Via::Head => self.by_a_file(&source, &destination)?,
+            Via::Loadvm => by_loadvm(&source, &destination)?,
+            Via::LoadvmOption => by_option(&source, &destination)?,
+        };
+        if let Some(path) = &destination.ram_file {
+            attempt.file = Some(census(path, &destination.layout()?, OTHER_SEED, &[1])?);
+        }
+        Ok(judge(self.message.as_deref(), &attempt))
+    }
+
+    /// The stream is written to a file, and the destination reads it from there.
+    fn by_a_file(&self, source: &Party, destination: &Party) -> Result<Attempt> {
+        let (out, back) = match self.via {
+            Via::File => ("file:stream", "file:../source/stream"),
+            _ => ("exec:cat > stream", "exec:cat ../source/stream"),
+        };
+        let mut from = start_counting(source, None)?;
+        from.migrate(out)?;
+        from.migrated(|_| Ok(()))?;
+        let stream = source.folder.join("stream");
+        let mut to = destination.start_waiting(&[])?;
+        let mut attempt = if self.via == Via::Head {
+            feed_head(&stream, &mut to, &destination.folder)?
+        } else {
+            to.load_from(back)?;
+            await_refusal(&mut to, &destination.folder)?
+        };
+        attempt.source = Some(afterwards(&mut from)?);
+        Ok(attempt)
+    }
+}
+
+/// The source has a guest that runs and is heard of many times a second: at a destination that
+/// takes it, it is heard of there.
+fn start_counting(source: &Party, disk: Option<&Path>) -> Result<Machine> {
+    let mut launch = source.launch(&[]);
+    launch.disk = disk.map(Path::to_owned);
+    let mut machine = source.start(&launch)?;
+    machine.guest.seed(SEED, 0)?;
+    machine.guest.stamp()?;
+    machine.guest.count()?;
+    machine.guest.counting()?;
+    Ok(machine)
+}
+
+fn live(source: &Party, destination: &Party) -> Result<Attempt> {
+    let mut from = start_counting(source, None)?;
+    let mut to = destination.start_waiting(&[])?;
+    for machine in [&mut from, &mut to] {
+        // With it, the source hears of the refusal before it gives the guest away.
+        let capability = json!([{ "capability": "return-path", "state": true }]);
+        let wanted = json!({ "capabilities": capability });
+        machine.qmp.execute("migrate-set-capabilities", wanted)?;
+    }
+    let sockets = sockets::folder()?;
+    let uri = format!("unix:{}", sockets.path().join("incoming").display());
+    to.load_from(&uri)?;
+    from.migrate(&uri)?;
+    let mut attempt = await_refusal(&mut to, &destination.folder)?;
+    attempt.source = Some(afterwards(&mut from)?);
+    Ok(attempt)
+}
+
+/// Gives a destination the head of a stream, up to its first page, and holds the line.
+fn feed_head(stream: &Path, to: &mut Machine, folder: &Path) -> Result<Attempt> {
+    let bytes = fs::read(stream).with_context(|| format!("cannot read {}", stream.display()))?;
+    let head = head(&bytes).with_context(|| format!("cannot read {}", stream.display()))?;
+    let sockets = sockets::folder()?;
+    let socket = sockets.path().join("incoming");
+    to.load_from(&format!("unix:{}", socket.display()))?;
+    let mut line = UnixStream::connect(&socket)?;
+    // A destination that refuses may close the line before it was told everything.
+    let _ = line.write_all(head);
+    let attempt = await_refusal(to, folder)?;
+    drop(line);
+    Ok(attempt)
+}
+
+/// What a stream has before its first page.
+fn head(stream: &[u8]) -> Result<&[u8]> {
+    let mut reader = Reader::new(stream);
+    while let Some(record) = reader.next_record()? {
+        if matches!(record.kind, RecordKind::Page { .. }) {
+            return Ok(&stream[..record.offset.0 as usize]);
+        }
+    }
+    anyhow::bail!("it has no page")
+}
+
+/// Waits for what a destination makes of its stream, and kills it where it does not end by itself.
+fn await_refusal(to: &mut Machine, folder: &Path) -> Result<Attempt> {
+    let mut attempt = Attempt::default();
+    match to.arrival(REFUSE)? {
+        Arrival::Ended(status) => attempt.ended = Some(status.to_string()),
+        Arrival::Loaded(status) => attempt.status = Some(status),
+        Arrival::Waits => attempt.status = Some(to.status()?),
+    }
+    to.kill()?;
+    to.guest.hear_out();
+    attempt.reports = party::guest_reports(folder)?;
+    attempt.said = to.said();
+    Ok(attempt)
+}
+
+/// What has become of the source; it is let run on where it stands.
+fn afterwards(from: &mut Machine) -> Result<Afterwards> {
+    let migration = from.migration_ended()?;
+    let status = from.status()?;
+    if status != "running" {
+        from.cont()?;
+    }
+    from.guest.counted()?;
+    let found = from.guest.find()?;
+    from.kill()?;
+    Ok(Afterwards { migration, status, found: (found.matching, found.pages) })
+}
+
+/// Leaves a snapshot of a running guest in the source's disk.
+fn leave_snapshot(source: &Party) -> Result<()> {
+    source.create_disk()?;
+    let mut from = start_counting(source, Some(Path::new(DISK)))?;
+    party::savevm(&mut from)?;
+    from.quit()?;
+    Ok(())
+}
+
+fn by_loadvm(source: &Party, destination: &Party) -> Result<Attempt> {
+    leave_snapshot(source)?;
+    let mut launch = destination.launch(&[]);
+    launch.disk = Some(source.folder.join(DISK));
+    let mut to = destination.start(&launch)?;
+    to.guest.seed(OTHER_SEED, 0)?;
+    to.guest.stamp()?;
+    to.guest.count()?;
+    to.guest.counting()?;
+    let said = to.qmp.human(&format!("loadvm {SNAPSHOT}"))?;
+    let status = Some(to.status()?);
+    to.kill()?;
+    let printed = to.said();
+    Ok(Attempt { status, said: format!("{said}\n{printed}"), ..Attempt::default() })
+}
+
+/// A QEMU that loads as it starts ends before its monitor can be spoken to, so it gets none.
+fn by_option(source: &Party, destination: &Party) -> Result<Attempt> {
+    leave_snapshot(source)?;
+    let console = destination.folder.join("console.log");
+    fs::write(destination.folder.join("bare.bin"), pcram_guests::BARE)?;
+    let launch = destination.launch(&[]);
+    let disk = opt_value(&source.folder.join(DISK));
+    let words = [
+        "-chardev".to_owned(),
+        format!("file,id=debug,path={}", opt_value(&console)),
+        "-device".to_owned(),
+        "isa-debugcon,iobase=0xe9,chardev=debug".to_owned(),
+    ];
+    let rest = ["-chardev", "null,id=serial", "-device", "isa-serial,chardev=serial"];
+    let rest = [&rest[..], &["-bios", "bare.bin", "-loadvm", SNAPSHOT]].concat();
+    let drive = ["-drive".to_owned(), format!("file={disk},if=none,id=disk,format=qcow2")];
+    let rest: Vec<_> = rest.iter().map(|&word| word.to_owned()).collect();
+    let args = [launch.board_args(), launch.extra, words.into(), drive.into(), rest].concat();
+    let ended = destination.binary()?.run_to_end(&args, &destination.folder)?;
+    Ok(Attempt {
+        ended: ended.status.map(|status| status.to_string()),
+        status: ended.status.is_none().then(|| "running".to_owned()),
+        reports: party::guest_reports(&destination.folder)?,
+        said: ended.stderr,
+        ..Attempt::default()
+    })
+}
+
+/// Judges a destination that was to refuse, and to say `message`, where it is one of ours.
+fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
+    let Attempt { ended, status, reports, said, file, source } = attempt;
+    let mut wrong = Vec::new();
+    match status.as_deref() {
+        Some("inmigrate") => {
+            wrong.push("the destination did not refuse, and waits for more".into())
+        }
+        Some("running") => wrong.push("the guest ran at the destination".into()),
+        _ => {}
+    }
+    if !reports.is_empty() {
+        wrong.push(format!("the guest spoke at the destination, first: {}", reports[0]));
+    }
+    let reason = reason(said, message);
+    match (message, &reason) {
+        (Some(message), None) => wrong.push(format!("it does not say {message:?}, but: {said}")),
+        (None, None) => wrong.push("the destination gives no reason".into()),
+        _ => {}
+    }
+    if let Some(Census { pages, of_generation, strangers }) = file
+        && (of_generation[0] != *pages || !strangers.is_empty())
+    {
+        let changed = strangers.len();
+        wrong.push(format!("{changed} of {pages} pages of the destination's file have changed"));
+    }
+    if let Some(Afterwards { migration, status, found: (matching, pages) }) = source
+        && (matching != pages || *pages == 0)
+    {
+        wrong.push(format!(
+            "at the source (migration {migration}, {status}) the guest found {matching} of {pages}"
+        ));
+    }
+    let kept = file.as_ref().map_or(String::new(), |census| {
+        format!("; {} pages of its file as they were", census.pages)
+    });
+    let went_on =
+        source.as_ref().map_or(String::new(), |Afterwards { migration, found, .. }| {
+            format!(
+                "; at the source, migration {migration}, it went on and found all {} pages",
+                found.1
+            )
+        });
+    let reason = reason.unwrap_or_default();
+    let summary = format!("refused: `{reason}`; the guest did not run there{kept}{went_on}");
+    let state = ended.as_ref().or(status.as_ref()).map_or("unknown", String::as_str);
+    let finding = Finding::new(wrong, summary)
+        .with("the destination", state)
+        .with("what it said", said.trim())
+        .with("reports of the guest there", reports.len());
+    match source {
+        Some(Afterwards { migration, status, found: (matching, pages) }) => finding
+            .with("the source's migration", migration)
+            .with("the source's state", status)
+            .with("pages found at the source", format!("{matching} of {pages}")),
+        None => finding,
+    }
+}
+
+/// The line that gives the reason: the one with `message`, or else the first.
+fn reason<'a>(said: &'a str, message: Option<&str>) -> Option<&'a str> {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = match message {
+        Some(message) => lines.find(|line| line.contains(message))?,
+        None => lines.next()?,
+    };
+    Some(line.split_once("qemu-system-x86_64: ").map_or(line, |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Verdict;
+
+    const REASON: &str = "qemu-system-x86_64: The stream has no pages of RAM block 'pc.ram'";
+
+    fn refused() -> Attempt {
+        Attempt {
+            ended: Some("exit status: 1".into()),
+            said: format!("{REASON}\nqemu-system-x86_64: load of migration failed\n"),
+            file: Some(Census { pages: 4, of_generation: vec![4], strangers: vec![] }),
+            source: Some(Afterwards {
+                migration: "failed".into(),
+                status: "running".into(),
+                found: (4, 4),
+            }),
+            ..Attempt::default()
+        }
+    }
+
+    fn judged(damage: impl Fn(&mut Attempt)) -> Finding {
+        let mut attempt = refused();
+        damage(&mut attempt);
+        judge(Some("has no pages"), &attempt)
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_reason() {
+        let finding = judged(|_| ());
+        assert_eq!(finding.verdict, Verdict::Held);
+        assert_eq!(
+            finding.summary,
+            "refused: `The stream has no pages of RAM block 'pc.ram'`; the guest did not run there; \
+             4 pages of its file as they were; \
+             at the source, migration failed, it went on and found all 4 pages"
+        );
+        assert_eq!(judge(None, &refused()).verdict, Verdict::Held, "stock says what it likes");
+    }
+
+    #[test]
+    fn a_guest_that_ran_spoke_or_was_lost_fails() {
+        let running = judged(|it| (it.ended, it.status) = (None, Some("running".into())));
+        assert_eq!(running.summary, "the guest ran at the destination");
+        let waits = judged(|it| (it.ended, it.status) = (None, Some("inmigrate".into())));
+        assert!(waits.summary.starts_with("the destination did not refuse"));
+        let spoke = judged(|it| it.reports = vec!["tick count=0".into()]);
+        assert!(spoke.summary.ends_with("first: tick count=0"));
+        let lost = judged(|it| it.source.as_mut().unwrap().found = (3, 4));
+        assert!(lost.summary.ends_with("the guest found 3 of 4"));
+        let stopped = judged(|it| (it.ended, it.status) = (None, Some("restore-vm".into())));
+        assert_eq!(stopped.verdict, Verdict::Held, "it is stopped, and lives on");
+    }
+
+    #[test]
+    fn another_reason_none_or_a_changed_page_fails() {
+        let other = judged(|it| it.said = "qemu-system-x86_64: load of migration failed".into());
+        assert_eq!(other.verdict, Verdict::Failed);
+        let silent = Attempt { said: "\n".into(), ..refused() };
+        assert_eq!(judge(None, &silent).summary, "the destination gives no reason");
+        let changed = judged(|it| {
+            it.file = Some(Census { pages: 4, of_generation: vec![3], strangers: vec![0x1000] });
+        });
+        assert_eq!(changed.summary, "1 of 4 pages of the destination's file have changed");
+    }
+}

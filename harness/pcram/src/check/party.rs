@@ -1,0 +1,137 @@
+//! One of the two parties to a migration or a snapshot: a QEMU, with or without a RAM file.
+
+use super::ram_file;
+use super::trial::Trial;
+use crate::machine::Machine;
+use crate::machine::binary::Binary;
+use crate::machine::launch::Launch;
+use crate::process::{Ending, run};
+use anyhow::{Context, Result, ensure};
+use pcram_mirror::address::RamLayout;
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The name of the internal snapshot.
+pub const SNAPSHOT: &str = "pcram";
+/// The disk that takes it, in a party's folder.
+pub const DISK: &str = "disk.qcow2";
+/// How long qemu-img may take to create a disk.
+const CREATE: Duration = Duration::from_secs(20);
+
+/// Which QEMU, and on what RAM.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The patched QEMU on a RAM file.
+    With,
+    /// The patched QEMU without one.
+    Without,
+    /// The unpatched QEMU.
+    Stock,
+}
+
+/// One party, in a folder of its own.
+pub struct Party<'a> {
+    trial: &'a Trial<'a>,
+    side: Side,
+    ram_mib: u64,
+    /// Where it runs, and what it leaves.
+    pub folder: PathBuf,
+    /// Its RAM file, where it has one.
+    pub ram_file: Option<PathBuf>,
+}
+
+impl<'a> Party<'a> {
+    /// A party called `name`, with so many MiB of RAM; with a fresh RAM file where its side has one.
+    pub fn new(trial: &'a Trial, side: Side, name: &str, ram_mib: u64) -> Result<Party<'a>> {
+        let mut party = Party::bare(trial, side, name, ram_mib)?;
+        if side == Side::With {
+            let path = party.folder.join(ram_file::NAME);
+            ram_file::create(&path, ram_mib << 20)?;
+            party.ram_file = Some(path);
+        }
+        Ok(party)
+    }
+
+    /// The patched QEMU, called `name`, on a RAM file that somebody else made.
+    pub fn on(trial: &'a Trial, ram_file: PathBuf, name: &str) -> Result<Party<'a>> {
+        let ram_file = Some(ram_file);
+        Ok(Party { ram_file, ..Party::bare(trial, Side::With, name, trial.board.ram_mib)? })
+    }
+
+    fn bare(trial: &'a Trial, side: Side, name: &str, ram_mib: u64) -> Result<Party<'a>> {
+        let folder = trial.folder.join(name);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Party { trial, side, ram_mib, folder, ram_file: None })
+    }
+
+    /// The QEMU.
+    pub fn binary(&self) -> Result<&Binary> {
+        match self.side {
+            Side::With | Side::Without => Ok(self.trial.patched()),
+            Side::Stock => self.trial.stock(),
+        }
+    }
+
+    /// Where its RAM lies.
+    pub fn layout(&self) -> Result<RamLayout> {
+        self.trial.board.with_ram(self.ram_mib).layout()
+    }
+
+    /// Its machine, and `extra` words beside it.
+    pub fn launch(&self, extra: &[&str]) -> Launch {
+        let mut launch = self.trial.board.with_ram(self.ram_mib).launch();
+        let words = self.ram_file.as_deref().map(|path| self.trial.ram_file_args(path));
+        launch.extra.extend(words.into_iter().flatten());
+        launch.extra.extend(extra.iter().map(|&word| word.to_owned()));
+        launch
+    }
+
+    /// Starts it, and waits until its guest is up.
+    pub fn start(&self, launch: &Launch) -> Result<Machine> {
+        let mut machine = Machine::start(self.binary()?, launch, &self.folder)?;
+        let (found, foretold) = (machine.guest.ready()?, self.layout()?);
+        ensure!(found == foretold, "the guest found {found:?} as its RAM, not {foretold:?}");
+        Ok(machine)
+    }
+
+    /// Starts it waiting for a stream that it is told of later.
+    pub fn start_waiting(&self, extra: &[&str]) -> Result<Machine> {
+        let words = [&["-incoming", "defer"], extra].concat();
+        Machine::start(self.binary()?, &self.launch(&words), &self.folder)
+    }
+
+    /// Creates a disk for snapshots, and gives its path.
+    pub fn create_disk(&self) -> Result<PathBuf> {
+        let mut create = Command::new(self.trial.qemu_img()?);
+        create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(&self.folder);
+        let mut said = String::new();
+        let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
+        ensure!(status.success(), "qemu-img cannot create a disk: {said}");
+        Ok(self.folder.join(DISK))
+    }
+}
+
+/// Takes a snapshot of a machine that has a disk, and gives what the monitor said.
+///
+/// # Errors
+/// Where there is none afterwards.
+pub fn savevm(machine: &mut Machine) -> Result<String> {
+    let said = machine.qmp.human(&format!("savevm {SNAPSHOT}"))?;
+    let list = machine.qmp.human("info snapshots")?;
+    let is_there = list.lines().any(|line| line.split_whitespace().any(|word| word == SNAPSHOT));
+    ensure!(is_there, "savevm made no snapshot; it said: {said}");
+    Ok(said)
+}
+
+/// What a guest reported, whose QEMU has ended and left `folder`; half a line counts.
+pub fn guest_reports(folder: &Path) -> Result<Vec<String>> {
+    let path = folder.join("console.log");
+    let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect::<Vec<_>>();
+    Ok(lines.into_iter().filter(|line| !line.starts_with("-> ")).collect())
+}

@@ -1,0 +1,81 @@
+//! How a migration ends on either side, whichever way that is.
+
+use super::deadline::Deadline;
+use super::{ASK_AGAIN, MIGRATE, Machine};
+use anyhow::{Result, bail};
+use serde_json::json;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// What became of a stream at its destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// QEMU has ended.
+    Ended(ExitStatus),
+    /// QEMU waits no more; its run state.
+    Loaded(String),
+    /// QEMU still waits, after the time that it was given.
+    Waits,
+}
+
+impl Machine {
+    /// The run state, in QEMU's own word (`query-status`).
+    pub fn status(&mut self) -> Result<String> {
+        let status = self.qmp.execute("query-status", json!({}))?;
+        Ok(status["status"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// How QEMU ended, where it does so within `limit`.
+    pub fn ended_within(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        Ok(self.group.wait_timeout(limit)?)
+    }
+
+    /// Has a QEMU that was started with `-incoming defer` load the stream at `uri`. One that ends
+    /// before it has answered is for [`Machine::arrival`] to tell.
+    pub fn load_from(&mut self, uri: &str) -> Result<()> {
+        let answer = self.qmp.execute("migrate-incoming", json!({ "uri": uri }));
+        if answer.is_err() && self.ended_within(ASK_AGAIN)?.is_some() {
+            return Ok(());
+        }
+        answer.map(drop)
+    }
+
+    /// Waits up to `limit` for what becomes of the stream.
+    pub fn arrival(&mut self, limit: Duration) -> Result<Arrival> {
+        let deadline = Deadline::after(limit, "the stream to arrive");
+        while let Ok(left) = deadline.left() {
+            if let Some(status) = self.ended_within(left.min(ASK_AGAIN))? {
+                return Ok(Arrival::Ended(status));
+            }
+            // A monitor that is closed is that of a QEMU that is about to end.
+            match self.status() {
+                Ok(status) if status != "inmigrate" => return Ok(Arrival::Loaded(status)),
+                _ => {}
+            }
+        }
+        Ok(Arrival::Waits)
+    }
+
+    /// Waits until a destination has loaded its stream.
+    ///
+    /// # Errors
+    /// Where it does not within `limit`, or ends instead, with what QEMU said.
+    pub fn loaded(&mut self, limit: Duration) -> Result<()> {
+        match self.arrival(limit)? {
+            Arrival::Loaded(_) => Ok(()),
+            arrival => bail!("the destination did not load: {arrival:?}, saying: {}", self.said()),
+        }
+    }
+
+    /// Waits until the migration has ended at the source, and gives its state, in QEMU's own word.
+    pub fn migration_ended(&mut self) -> Result<String> {
+        let deadline = Deadline::after(MIGRATE, "the migration to end in any way");
+        loop {
+            let state = self.qmp.execute("query-migrate", json!({}))?;
+            match state["status"].as_str() {
+                Some(ended @ ("completed" | "failed" | "cancelled")) => return Ok(ended.to_owned()),
+                _ => std::thread::sleep(deadline.left()?.min(ASK_AGAIN)),
+            }
+        }
+    }
+}
