@@ -88,7 +88,7 @@ fn read_page_size<R: Read>(
     }
 }
 
-/// Reads a block's mapped-ram header and bitmap, and passes over its pages.
+/// Reads a block's mapped-ram header, its bitmap and its pages.
 fn read_mapped<R: Read>(
     source: &mut Source<R>,
     used_length: u64,
@@ -104,19 +104,31 @@ fn read_mapped<R: Read>(
     let bitmap_offset = source.u64("the bitmap offset of a mapped-ram header")?;
     let pages_offset = source.u64("the pages offset of a mapped-ram header")?;
     let pages = used_length / layout.page_size;
+    if (page_size, bitmap_offset, pages_offset) == (layout.page_size, 0, 0) {
+        // `mapped_ram_setup_ramblock` since 11.0, of a block that is ignored.
+        let (present, stray) = (PageSet::default(), PageSet::default());
+        return Ok(MappedRam { page_size, bitmap_offset, pages_offset, present, stray });
+    }
     let bitmap_end = bitmap_offset.saturating_add(pages.div_ceil(64) * 8);
     let fits = page_size == layout.page_size
         && bitmap_offset >= source.offset()
         && pages_offset >= bitmap_end;
-    let Some(pages_end) = pages_offset.checked_add(used_length).filter(|_| fits) else {
+    if !fits || pages_offset.checked_add(used_length).is_none() {
         let expected = format!("pages of {:#x}, and bitmap and pages behind", layout.page_size);
         let found = format!("pages of {page_size:#x}, {bitmap_offset:#x} and {pages_offset:#x}");
         return Err(StreamError::malformed(place, expected, found));
-    };
+    }
     source.skip(bitmap_offset - source.offset(), "a mapped-ram bitmap")?;
     let present = read_bitmap(source, pages)?;
-    source.skip(pages_end - source.offset(), "the pages of a mapped-ram block")?;
-    Ok(MappedRam { page_size, bitmap_offset, pages_offset, present })
+    source.skip(pages_offset - source.offset(), "the pages of a mapped-ram block")?;
+    let mut stray = PageSet::default();
+    for page in 0..pages {
+        let bytes = source.take(page_size as usize, "a page of a mapped-ram block")?;
+        if !present.contains(page) && bytes.iter().any(|&byte| byte != 0) {
+            stray.insert(page);
+        }
+    }
+    Ok(MappedRam { page_size, bitmap_offset, pages_offset, present, stray })
 }
 
 /// Reads a C array of unsigned long as the source's host has it; x86 is little-endian.

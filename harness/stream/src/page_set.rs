@@ -20,6 +20,11 @@ impl PageSet {
         *word |= bit;
     }
 
+    /// Whether `page` is in it.
+    pub fn contains(&self, page: u64) -> bool {
+        self.words.get(&(page / 64)).is_some_and(|word| word >> (page % 64) & 1 == 1)
+    }
+
     /// How many distinct pages there are in it.
     pub fn len(&self) -> u64 {
         self.len

@@ -119,12 +119,26 @@ pub struct RamBlock {
 pub struct MappedRam {
     /// Bytes per bit of the bitmap.
     pub page_size: u64,
-    /// Where its bitmap lies.
+    /// Where its bitmap lies; 0 where the block is left out, with neither bitmap nor pages.
     pub bitmap_offset: u64,
-    /// Where the block's page 0 lies.
+    /// Where the block's page 0 lies; 0 where the block is left out.
     pub pages_offset: u64,
     /// The bitmap itself: the pages that are in the file, and so not all zeros.
     pub present: PageSet,
+    /// The pages that are not all zeros in the file though the bitmap does not have them. A page
+    /// may have become zero after it was written; in a block that is left out there is none.
+    pub stray: PageSet,
+}
+
+impl MappedRam {
+    /// The pages that are in `file`, which this was read from.
+    pub fn pages<'a>(&self, file: &'a [u8]) -> impl Iterator<Item = (BlockOffset, &'a [u8])> {
+        self.present.iter().filter_map(move |page| {
+            let offset = page * self.page_size;
+            let bytes = file.get((self.pages_offset + offset) as usize..)?;
+            Some((BlockOffset(offset), bytes.get(..self.page_size as usize)?))
+        })
+    }
 }
 
 /// What a page record has of its page.

@@ -175,6 +175,52 @@ impl Stream {
     }
 }
 
+/// A multifd channel as it begins.
+pub fn channel(id: u8) -> Stream {
+    Stream::empty().u32(0x1122_3344).u32(1).raw(&[7; 16]).u8(id).raw(&[0; 39])
+}
+
+impl Stream {
+    /// A multifd packet of pages of one block, by their numbers; the full ones are filled with the
+    /// byte beside them.
+    pub fn packet(self, number: u64, block: &str, full: &[(u64, u8)], zero: &[u64]) -> Self {
+        let bytes = full.len() as u32 * PAGE as u32;
+        let pages = full.iter().map(|(page, _)| page).chain(zero);
+        let offsets: Vec<_> = pages.map(|page| page * PAGE).collect();
+        let header = self.u32(0x1122_3344).u32(1).u32(0).u32(128).u32(full.len() as u32);
+        let header = header.u32(bytes).u64(number).u32(zero.len() as u32).raw(&[0; 28]);
+        let header = header.packet_block(block);
+        let header = offsets.iter().fold(header, |header, &offset| header.u64(offset));
+        let header = header.raw(&vec![0; 8 * (128 - offsets.len())]);
+        full.iter().fold(header, |stream, &(_, fill)| stream.full(fill))
+    }
+
+    /// A packet that synchronises the channels, as 10.0 writes it.
+    pub fn sync(self, number: u64) -> Self {
+        let header = self.u32(0x1122_3344).u32(1).u32(1).u32(0).u32(0).u32(0).u64(number).u32(0);
+        header.raw(&[0; 28]).packet_block("").raw(&[0; 8 * 128])
+    }
+
+    fn packet_block(self, block: &str) -> Self {
+        self.raw(block.as_bytes()).raw(&vec![0; 256 - block.len()])
+    }
+}
+
+/// A mapped-ram block whose bitmap and pages lie a little further on; each page that is in the
+/// bitmap is full of its number and one, the others are zero. Gives both offsets, too.
+pub fn mapped(stream: Stream, name: &str, pages: u64, bitmap: &[u64]) -> (Stream, (u64, u64)) {
+    let stream = stream.name(name).u64(pages * PAGE).u32(1).u64(PAGE);
+    let bitmap_offset = stream.bytes.len() as u64 + 16 + 3;
+    let pages_offset = bitmap_offset + bitmap.len() as u64 * 8 + 5;
+    let stream = stream.u64(bitmap_offset).u64(pages_offset).raw(&[0xee; 3]);
+    let stream = bitmap.iter().fold(stream, |stream, word| stream.raw(&word.to_le_bytes()));
+    let stream = (0..pages).fold(stream.raw(&[0xee; 5]), |stream, page| {
+        let present = bitmap[page as usize / 64] >> (page % 64) & 1 == 1;
+        stream.full(if present { page as u8 + 1 } else { 0 })
+    });
+    (stream, (bitmap_offset, pages_offset))
+}
+
 /// The bytes of `page` are a full one's.
 pub fn full(fill: u8) -> Vec<u8> {
     vec![fill; PAGE as usize]

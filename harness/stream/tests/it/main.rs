@@ -5,6 +5,8 @@ mod damage;
 mod device_state;
 mod image;
 mod malformed;
+mod memory;
+mod multifd;
 mod properties;
 mod qcow2;
 mod records;

@@ -1,6 +1,6 @@
 //! What was built is read back, and nothing that is read makes the reader panic.
 
-use pcram_stream::{DeviceState, PageContent, RecordKind, Summary};
+use pcram_stream::{DeviceState, PageContent, RecordKind, Summary, multifd};
 use proptest::prelude::*;
 
 use crate::build::*;
@@ -111,6 +111,11 @@ fn items_of(stream: &[u8]) -> Vec<Item> {
     items
 }
 
+/// Pages of a packet by their numbers, each filled or zero.
+fn pages() -> impl Strategy<Value = Vec<(u64, Option<u8>)>> {
+    prop::collection::vec((0..1000_u64, any::<Option<u8>>()), 0..20)
+}
+
 fn start(new: bool) -> Stream {
     if new { Stream::v10_0() } else { Stream::v1_0() }
 }
@@ -174,5 +179,59 @@ proptest! {
     ) {
         let stream = Stream::v10_0_with(&[capability]).start_ram().raw(&bytes);
         let _ = Summary::read(stream.bytes.as_slice());
+    }
+
+    #[test]
+    fn a_channel_that_was_built_is_read_back(
+        packets in prop::collection::vec((pages(), any::<bool>()), 0..6),
+    ) {
+        let mut stream = channel(2);
+        for (number, (pages, sync)) in packets.iter().enumerate() {
+            let full: Vec<_> = pages.iter().filter_map(|&(page, fill)| Some((page, fill?))).collect();
+            let zero: Vec<_> =
+                pages.iter().filter(|(_, fill)| fill.is_none()).map(|(page, _)| *page).collect();
+            stream = match sync {
+                true => stream.sync(number as u64),
+                false => stream.packet(number as u64, "pc.ram", &full, &zero),
+            };
+        }
+        let mut reader = multifd::Reader::new(stream.bytes.as_slice(), PAGE);
+        let (mut read, mut syncs) = (Vec::new(), Vec::new());
+        while let Some(record) = reader.next_record().unwrap() {
+            match record.kind {
+                multifd::RecordKind::Init { id, .. } => prop_assert_eq!(id, 2),
+                multifd::RecordKind::Packet(packet) => syncs.push(packet.sync),
+                multifd::RecordKind::Page { offset, content, .. } => {
+                    read.push((offset.0 / PAGE, match content {
+                        PageContent::Full(bytes) => Some(bytes[0]),
+                        other => { prop_assert_eq!(other, PageContent::Fill(0)); None }
+                    }));
+                }
+            }
+        }
+        let sent = packets.iter().filter(|(_, sync)| !sync).flat_map(|(pages, _)| {
+            let (full, zero): (Vec<_>, Vec<_>) =
+                pages.iter().copied().partition(|(_, fill)| fill.is_some());
+            [full, zero].concat()
+        });
+        prop_assert_eq!(read, sent.collect::<Vec<_>>());
+        prop_assert_eq!(syncs, packets.iter().map(|(_, sync)| *sync).collect::<Vec<_>>());
+        prop_assert_eq!(reader.offset().0, stream.bytes.len() as u64);
+    }
+
+    #[test]
+    fn a_changed_channel_is_survived(
+        pages in pages(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        length in any::<prop::sample::Index>(),
+    ) {
+        let full: Vec<_> = pages.iter().filter_map(|&(page, fill)| Some((page, fill?))).collect();
+        let mut stream = channel(0).packet(0, "pc.ram", &full, &[]).sync(1).bytes;
+        for (index, byte) in changes {
+            *index.get_mut(&mut stream) = byte;
+        }
+        stream.truncate(length.index(stream.len()));
+        let mut reader = multifd::Reader::new(stream.as_slice(), PAGE);
+        while let Ok(Some(_)) = reader.next_record() {}
     }
 }

@@ -75,7 +75,7 @@ fn a_stream_of_10_0() {
     let lines = outline(&stream).unwrap();
     assert_eq!(
         lines[1],
-        r#"8 Configuration(Configuration { machine: "pc-i440fx-10.0", target_page_bits: None, capabilities: [], uuid: None })"#
+        r#"8 Configuration(Configuration { machine: "pc-i440fx-10.0", target_page_bits: None, capabilities: [], uuid: None, external_ram: [] })"#
     );
     assert_eq!(
         lines[2..lines.len() - 1],
@@ -169,6 +169,7 @@ fn the_configuration() {
         target_page_bits: Some(13),
         capabilities: vec!["x-ignore-shared".into(), "other".into()],
         uuid: Some(*b"0123456789abcdef"),
+        external_ram: Vec::new(),
     };
     let record = reader.next_record().unwrap().unwrap();
     assert_eq!(record.kind, RecordKind::Configuration(&expected));
@@ -293,40 +294,40 @@ fn a_list_without_page_sizes_though_postcopy_may_follow() {
     assert_eq!(list_of(only_bitmaps.blocks(&[("a", 1)])), [block("a", 1)]);
 }
 
-/// A mapped-ram block whose bitmap and pages lie a little further on.
-fn mapped(stream: Stream, name: &str, pages: u64, bitmap: &[u64]) -> (Stream, (u64, u64)) {
-    let stream = stream.name(name).u64(pages * PAGE).u32(1).u64(PAGE);
-    let bitmap_offset = stream.bytes.len() as u64 + 16 + 3;
-    let pages_offset = bitmap_offset + bitmap.len() as u64 * 8 + 5;
-    let mut stream = stream.u64(bitmap_offset).u64(pages_offset).raw(&[0xee; 3]);
-    for word in bitmap {
-        stream = stream.raw(&word.to_le_bytes());
-    }
-    let stream = stream.raw(&[0xee; 5]);
-    let stream = (0..pages).fold(stream, |stream, _| stream.full(0xee));
-    (stream, (bitmap_offset, pages_offset))
-}
-
 #[test]
 fn a_list_with_mapped_ram() {
     let stream = Stream::v10_0_with(&["mapped-ram"]).start_ram().total(67 * PAGE);
     let (stream, a) = mapped(stream, "a", 65, &[1 << 63 | 0b101, 1]);
-    let (stream, b) = mapped(stream, "b", 2, &[0]);
+    let (mut stream, b) = mapped(stream, "b", 2, &[0]);
+    *stream.bytes.last_mut().unwrap() = 1;
     let set = |pages: &[u64]| {
         let mut set = PageSet::default();
         pages.iter().for_each(|&page| set.insert(page));
         set
     };
-    let mapped = |(bitmap_offset, pages_offset), pages: &[u64]| {
-        Some(MappedRam { page_size: PAGE, bitmap_offset, pages_offset, present: set(pages) })
+    let mapped = |(bitmap_offset, pages_offset), pages: &[u64], stray: &[u64]| {
+        let (present, stray) = (set(pages), set(stray));
+        Some(MappedRam { page_size: PAGE, bitmap_offset, pages_offset, present, stray })
     };
     assert_eq!(
         list_of(stream),
         [
-            RamBlock { mapped: mapped(a, &[0, 2, 63, 64]), ..block("a", 65) },
-            RamBlock { mapped: mapped(b, &[]), ..block("b", 2) },
+            RamBlock { mapped: mapped(a, &[0, 2, 63, 64], &[]), ..block("a", 65) },
+            RamBlock { mapped: mapped(b, &[], &[1]), ..block("b", 2) },
         ]
     );
+}
+
+#[test]
+fn a_mapped_ram_block_that_is_left_out() {
+    let stream = Stream::v10_0_with(&["mapped-ram"]).start_ram().total(3 * PAGE);
+    let left_out = stream.name("pc.ram").u64(2 * PAGE).u32(1).u64(PAGE).u64(0).u64(0);
+    let (stream, _) = mapped(left_out, "vga", 1, &[1]);
+    let list = list_of(stream);
+    let it = list[0].mapped.as_ref().unwrap();
+    assert_eq!((it.bitmap_offset, it.pages_offset), (0, 0));
+    assert!(it.present.is_empty() && it.stray.is_empty());
+    assert_eq!(list[1].mapped.as_ref().unwrap().present.len(), 1);
 }
 
 /// Gives one byte at a time, and is interrupted before each.

@@ -1,6 +1,6 @@
 //! A summary counts what the records carry.
 
-use pcram_stream::{DeviceState, RecordCounts, Summary};
+use pcram_stream::{ChannelSummary, DeviceState, RecordCounts, Summary};
 
 use crate::build::*;
 
@@ -98,6 +98,44 @@ fn pages_of_a_mapped_ram_file() {
     assert_eq!(summary.pages_of("pc.ram"), Some(1));
     assert_eq!(summary.is_whole("pc.ram"), Some(false));
     assert_eq!(summary.block("pc.ram").unwrap().records.total(), 0);
+}
+
+#[test]
+fn external_ram_is_listed() {
+    let names = ["pc.ram", "m"].map(|name| {
+        let mut field = name.as_bytes().to_vec();
+        field.resize(256, 0);
+        field
+    });
+    let stream = Stream::v10_0().subsection("configuration/external-ram", 1).u32(2);
+    let stream = stream.raw(&names.concat()).start_ram().blocks(&[]).close().end_ram().close();
+    let summary = Summary::read(stream.finish().as_slice()).unwrap();
+    assert_eq!(summary.external_ram, ["pc.ram", "m"]);
+}
+
+#[test]
+fn pages_on_other_channels_count_with_their_blocks() {
+    let mut summary = Summary::read(stream().as_slice()).unwrap();
+    let channel = channel(3).packet(0, "rom", &[(0, 1)], &[]).sync(1).packet(2, "vga", &[], &[0]);
+    summary.add_channel(channel.bytes.as_slice()).unwrap();
+    let pages = RecordCounts { fill: 1, full: 1, xbzrle: 0, zlib: 0 };
+    let length = channel.bytes.len() as u64;
+    let expected = ChannelSummary { id: 3, packets: 3, syncs: 1, pages, length };
+    assert_eq!(summary.channels, [expected]);
+    assert_eq!(summary.is_whole("rom"), Some(true));
+    assert_eq!(summary.is_whole("vga"), Some(true));
+    assert_eq!(summary.block("rom").unwrap().records.full, 1);
+}
+
+#[test]
+fn a_page_of_no_block_on_another_channel() {
+    for (block, page) in [("ram", 0), ("rom", 1)] {
+        let mut summary = Summary::read(stream().as_slice()).unwrap();
+        let channel = channel(0).packet(0, block, &[], &[page]);
+        let error = summary.add_channel(channel.bytes.as_slice()).unwrap_err().to_string();
+        let found = format!("found {:#x} of {block:?}", page * PAGE);
+        assert!(error.contains("expected a page of a block") && error.contains(&found), "{error}");
+    }
 }
 
 /// A claim of 2^56 bytes costs nothing but the pages that are there.
