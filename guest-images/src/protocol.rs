@@ -1,5 +1,6 @@
 //! What the bare guest is told over COM1, and what it reports over the debug port.
 
+use crate::line::{Fields, number_of, page};
 use crate::stamp::Span;
 use std::fmt;
 use std::ops::Range;
@@ -234,9 +235,6 @@ pub enum Report {
     },
 }
 
-/// How `first=` says that there is no such page.
-const NO_PAGE: u64 = u64::MAX;
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -256,7 +254,7 @@ impl fmt::Display for Report {
             Self::Tick { count } => write!(f, "tick count={count:016x}"),
             Self::Counted { count } => write!(f, "counted count={count:016x}"),
             Self::Found { pages, matching, first } => {
-                let first = first.unwrap_or(NO_PAGE);
+                let first = number_of(*first);
                 write!(f, "found pages={pages:016x} matching={matching:016x} first={first:016x}")
             }
             Self::Poked { address, value } => {
@@ -302,9 +300,8 @@ fn parse(line: &str) -> Option<Report> {
     if let Some(reason) = line.strip_prefix("fail ") {
         return Some(Report::Failed { reason: reason.to_owned() });
     }
-    let mut parts = line.split(' ');
-    let word = parts.next()?;
-    let mut field = |name: &str| number(parts.next()?.strip_prefix(name)?.strip_prefix('=')?);
+    let (word, mut fields) = Fields::of(line);
+    let mut field = |name| fields.number(name);
     let report = match word {
         "ready" => Report::Ready {
             below: field("below")?,
@@ -321,7 +318,7 @@ fn parse(line: &str) -> Option<Report> {
         "found" => Report::Found {
             pages: field("pages")?,
             matching: field("matching")?,
-            first: Some(field("first")?).filter(|&first| first != NO_PAGE),
+            first: page(field("first")?),
         },
         "poked" => Report::Poked { address: field("address")?, value: field("value")? },
         "peeked" => Report::Peeked { address: field("address")?, value: field("value")? },
@@ -341,12 +338,5 @@ fn parse(line: &str) -> Option<Report> {
         "what" => Report::What { byte: field("byte")?.try_into().ok()? },
         _ => return None,
     };
-    parts.next().is_none().then_some(report)
-}
-
-/// Reads exactly 16 lower-case hexadecimal digits.
-fn number(digits: &str) -> Option<u64> {
-    let lower_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let well_formed = digits.len() == 16 && digits.bytes().all(lower_hex);
-    well_formed.then(|| u64::from_str_radix(digits, 16).ok())?
+    fields.is_empty().then_some(report)
 }
