@@ -18,7 +18,9 @@ pub mod visible;
 
 mod capability_refused;
 mod content;
+mod descriptor;
 mod each_patch;
+mod held;
 mod live;
 mod mismatch;
 mod option;

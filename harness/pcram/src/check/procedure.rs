@@ -2,7 +2,9 @@
 
 use super::Finding;
 use super::capability_refused::CapabilityRefused;
+use super::descriptor::Descriptor;
 use super::each_patch::EachPatchBuilds;
+use super::held::Held;
 use super::live::Live;
 use super::mismatch::Mismatch;
 use super::omission::Omission;
@@ -32,6 +34,10 @@ pub enum Procedure {
     Visible(Visible),
     /// A sample of RAM of any size, both ways.
     Sampled(Sampled),
+    /// A RAM file that QEMU inherits open.
+    Descriptor(Descriptor),
+    /// How QEMU holds the file.
+    Held(Held),
     /// QEMU refuses to start, with one line, and leaves the file alone.
     Refusal(Refusal),
     /// A running QEMU refuses a migration capability by name.
@@ -64,6 +70,8 @@ impl Procedure {
             Procedure::Prefilled(it) => it.check(trial),
             Procedure::Visible(it) => it.check(trial),
             Procedure::Sampled(it) => it.check(trial),
+            Procedure::Descriptor(it) => it.check(trial),
+            Procedure::Held(it) => it.check(trial),
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),

@@ -4,6 +4,7 @@
 use super::Finding;
 use super::ram_file;
 use super::trial::Trial;
+use crate::machine::Machine;
 use crate::machine::guest::Found;
 use anyhow::{Context, Result};
 use pcram_guests::stamp::{self, PAGE_SIZE, Span, sparse};
@@ -39,23 +40,27 @@ struct Measured {
 impl Sampled {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let path = trial.ram_file()?;
-        let layout = trial.layout()?;
-        let spans = sparse(layout.below_4g, layout.above_4g);
         let mut machine = trial.start_patched(&path)?;
-        machine.guest.seed(SEED, 1)?;
-        let stamped = machine.guest.stamp_spans(&spans)?;
-        let read = stamps_in(&path, &layout, &spans, 1)?;
-        stamp_into(&path, &layout, &spans, 2)?;
-        machine.guest.seed(SEED, 2)?;
-        let found = machine.guest.find_spans(&spans)?;
-        // The last page is the one that a wrong split would miss first.
-        let last = spans.iter().flat_map(Span::pages).last().context("there is no RAM")?;
-        ram_file::flip(&path, offset(&layout, last)? + 7)?;
-        let damaged = machine.guest.find_spans(&spans)?;
-        machine.kill()?;
-        let sample = spans.iter().map(|span| span.pages().count() as u64).sum();
-        Ok(judge(&layout, &Measured { sample, stamped, read, found, flipped: last, damaged }))
+        measure(&mut machine, &path, &trial.layout()?)
     }
+}
+
+/// Goes both ways between a machine that is up and the file at `path`, and ends the machine.
+pub(super) fn measure(machine: &mut Machine, path: &Path, layout: &RamLayout) -> Result<Finding> {
+    let spans = sparse(layout.below_4g, layout.above_4g);
+    machine.guest.seed(SEED, 1)?;
+    let stamped = machine.guest.stamp_spans(&spans)?;
+    let read = stamps_in(path, layout, &spans, 1)?;
+    stamp_into(path, layout, &spans, 2)?;
+    machine.guest.seed(SEED, 2)?;
+    let found = machine.guest.find_spans(&spans)?;
+    // The last page is the one that a wrong split would miss first.
+    let last = spans.iter().flat_map(Span::pages).last().context("there is no RAM")?;
+    ram_file::flip(path, offset(layout, last)? + 7)?;
+    let damaged = machine.guest.find_spans(&spans)?;
+    machine.kill()?;
+    let sample = spans.iter().map(|span| span.pages().count() as u64).sum();
+    Ok(judge(layout, &Measured { sample, stamped, read, found, flipped: last, damaged }))
 }
 
 fn offset(layout: &RamLayout, address: u64) -> Result<u64> {

@@ -141,7 +141,13 @@ impl Trial<'_> {
     pub fn start_patched(&self, path: &Path) -> Result<Machine> {
         let mut launch = self.launch();
         launch.extra.extend(self.ram_file_args(path));
-        let mut machine = Machine::start(self.patched(), &launch, self.folder)?;
+        self.start(self.patched(), &launch)
+    }
+
+    /// Starts a QEMU in the check's own folder, and waits until its guest is up and has found the
+    /// RAM that is foretold.
+    pub fn start(&self, binary: &Binary, launch: &Launch) -> Result<Machine> {
+        let mut machine = Machine::start(binary, launch, self.folder)?;
         let (found, foretold) = (machine.guest.ready()?, self.layout()?);
         ensure!(found == foretold, "the guest found {found:?} as its RAM, not {foretold:?}");
         Ok(machine)

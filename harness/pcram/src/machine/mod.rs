@@ -99,6 +99,11 @@ impl<G> Machine<G> {
         Ok(Machine { group, qmp, guest, folder: folder.to_owned() })
     }
 
+    /// QEMU's process id.
+    pub fn id(&self) -> u32 {
+        self.group.id()
+    }
+
     /// What this QEMU printed so far.
     pub fn said(&self) -> String {
         said(&self.folder)
