@@ -104,10 +104,10 @@ fn obey(command: Command, memory: &mut Memory, commands: &Receiver<String>) -> i
             let generation = memory.generation() + 1;
             memory.stamp(generation);
             report(&Report::Swept { generation });
-            match commands.try_recv() {
-                Err(TryRecvError::Empty) => {}
-                // Whatever comes ends it.
-                _ => return Ok(report(&Report::Stopped { generation })),
+            // Whatever comes ends it.
+            if !matches!(commands.try_recv(), Err(TryRecvError::Empty)) {
+                report(&Report::Stopped { generation });
+                break;
             }
         },
         Command::Stop => {}

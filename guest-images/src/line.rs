@@ -27,10 +27,9 @@ impl<'a> Fields<'a> {
         number(self.text(name)?)
     }
 
-    /// Whether all were taken.
-    #[must_use]
-    pub fn is_empty(mut self) -> bool {
-        self.0.next().is_none()
+    /// `value`, if all fields were taken.
+    pub fn ended<T>(mut self, value: T) -> Option<T> {
+        self.0.next().is_none().then_some(value)
     }
 }
 

@@ -58,7 +58,7 @@ impl Command {
             "memory" => Self::Memory,
             _ => return None,
         };
-        fields.is_empty().then_some(command)
+        fields.ended(command)
     }
 }
 
@@ -182,7 +182,7 @@ impl Report {
             }
             _ => return None,
         };
-        fields.is_empty().then_some(report)
+        fields.ended(report)
     }
 }
 

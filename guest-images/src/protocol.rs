@@ -338,5 +338,5 @@ fn parse(line: &str) -> Option<Report> {
         "what" => Report::What { byte: field("byte")?.try_into().ok()? },
         _ => return None,
     };
-    fields.is_empty().then_some(report)
+    fields.ended(report)
 }

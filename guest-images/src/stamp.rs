@@ -55,7 +55,7 @@ impl Span {
     }
 
     /// The guest-physical addresses of its pages, upwards.
-    pub fn pages(&self) -> impl Iterator<Item = u64> + use<> {
+    pub fn pages(&self) -> impl Iterator<Item = u64> + Clone + use<> {
         let end = self.end;
         let next = |stride| move |page: &u64| page.checked_add(stride);
         std::iter::successors(Some(self.first), next(self.stride)).take_while(move |&it| it < end)

@@ -20,13 +20,16 @@ pub enum Kind {
     Build,
     /// A private Python environment.
     Python,
+    /// What guests boot that comes from packages.
+    Guest,
     /// The folder of a run.
     Run,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Source, Kind::Tree, Kind::Build, Kind::Python, Kind::Run];
+    pub const ALL: [Kind; 6] =
+        [Kind::Source, Kind::Tree, Kind::Build, Kind::Python, Kind::Guest, Kind::Run];
 
     /// The kind in one word, as it is shown and typed.
     pub fn word(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Kind {
             Kind::Tree => "tree",
             Kind::Build => "build",
             Kind::Python => "python",
+            Kind::Guest => "guest",
             Kind::Run => "run",
         }
     }
@@ -45,6 +49,7 @@ impl Kind {
             Kind::Tree => "trees",
             Kind::Build => "builds",
             Kind::Python => "python",
+            Kind::Guest => "guests",
             Kind::Run => "runs",
         }
     }
@@ -103,7 +108,7 @@ impl Cache {
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         entries.extend(self.sources()?);
-        for kind in [Kind::Tree, Kind::Build, Kind::Python, Kind::Run] {
+        for kind in Kind::ALL.into_iter().filter(|&kind| kind != Kind::Source) {
             for path in list(&self.folder(kind))? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 entries.push(entry(kind, name, vec![path]));

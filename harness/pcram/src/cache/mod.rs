@@ -7,6 +7,7 @@
 //! trees/KEY/         a work tree (src) and its build folder (build)
 //! builds/KEY/        finished binaries, and what they were made of
 //! python/KEY/        private Python environments
+//! guests/KEY/        firmware, kernel and modules from a distribution's packages
 //! runs/ID/           what a run of this tool leaves behind
 //! locks/             one file for each thing that two runs must not touch at once
 //! ```

@@ -33,6 +33,8 @@ enum Prune {
     Build,
     /// Private Python environments
     Python,
+    /// What guests boot that comes from packages
+    Guest,
     /// The folders that runs left
     Run,
 }
@@ -45,6 +47,7 @@ impl Prune {
             Prune::Tree => Some(Kind::Tree),
             Prune::Build => Some(Kind::Build),
             Prune::Python => Some(Kind::Python),
+            Prune::Guest => Some(Kind::Guest),
             Prune::Run => Some(Kind::Run),
         }
     }

@@ -1,6 +1,7 @@
 //! The kinds of guests: each says how it is booted, and who then speaks with it.
 
 pub mod bare;
+pub mod linux;
 pub mod seabios;
 
 use anyhow::Result;

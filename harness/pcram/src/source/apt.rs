@@ -28,6 +28,17 @@ const INDEX_LIMIT: Duration = Duration::from_secs(60);
 /// How long the download of the package, and its unpacking, may take.
 const PACKAGE_LIMIT: Duration = Duration::from_secs(900);
 
+/// A binary package, in the version that apt would install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Binary {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The packages that it depends on, by name; of alternatives, the first.
+    pub depends: Vec<String>,
+}
+
 /// A version that an index lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version {
@@ -40,7 +51,7 @@ pub(super) struct Version {
 }
 
 /// apt with a state of its own.
-pub(super) struct Apt<'a> {
+pub(crate) struct Apt<'a> {
     cache: &'a Cache,
     dir: TempDir,
     /// What apt said of indexes that it could not read.
@@ -48,14 +59,23 @@ pub(super) struct Apt<'a> {
 }
 
 impl<'a> Apt<'a> {
-    /// Sets up the state, and reads the suite's indexes into it.
+    /// Sets up the state, and reads the indexes of a suite's source packages into it.
     pub(super) fn new(cache: &'a Cache, suite: &str) -> Result<Apt<'a>> {
+        Apt::reading(cache, &sources(&sites()?, suite))
+    }
+
+    /// Sets up the state, and reads the indexes of this machine's own binary packages into it.
+    pub(crate) fn of_this_machine(cache: &'a Cache) -> Result<Apt<'a>> {
+        Apt::reading(cache, &binaries(&sites()?))
+    }
+
+    fn reading(cache: &'a Cache, list: &str) -> Result<Apt<'a>> {
         let dir = cache.scratch(cache.root())?;
         let root = dir.path();
         for folder in ["lists/partial", "archives/partial", "source"] {
             fs::create_dir_all(root.join(folder)).context("making apt's folders")?;
         }
-        fs::write(root.join("sources.list"), sources(&sites()?, suite))?;
+        fs::write(root.join("sources.list"), list)?;
         fs::write(root.join("apt.conf"), configuration(root))?;
         let mut apt = Apt { cache, dir, unread: Vec::new() };
         // Some suites have no updates of their own, which is an error to apt; and a site that
@@ -118,6 +138,32 @@ impl<'a> Apt<'a> {
         Ok(dsc)
     }
 
+    /// The binary package of this name, if the indexes list one.
+    pub(crate) fn binary(&self, name: &str) -> Option<Binary> {
+        let mut command = self.command("apt-cache");
+        command.args(["--no-all-versions", "show", name]);
+        // apt fails where it knows no such package.
+        parse_binary(&self.run(&mut command, INDEX_LIMIT).unwrap_or_default())
+    }
+
+    /// Downloads a binary package, which checks its hash, and unpacks it into `dir`. Nothing is
+    /// installed.
+    pub(crate) fn unpack_binary(&self, binary: &Binary, dir: &Path) -> Result<()> {
+        let Binary { name, version, .. } = binary;
+        let place = self.cache.scratch(self.dir.path())?;
+        let mut command = self.command("apt-get");
+        command.args(["-q", "download", &format!("{name}={version}")]).current_dir(place.path());
+        self.run(&mut command, PACKAGE_LIMIT)
+            .with_context(|| format!("downloading {name} {version}"))?;
+        let downloaded = fs::read_dir(place.path())?.next();
+        let file = downloaded.with_context(|| format!("apt left no {name}"))??.path();
+        let mut command = Command::new("dpkg-deb");
+        command.env("LC_ALL", "C").arg("--extract").arg(&file).arg(dir);
+        self.run(&mut command, PACKAGE_LIMIT)
+            .with_context(|| format!("unpacking {name} {version}"))?;
+        Ok(())
+    }
+
     /// Unpacks a package, which checks the hashes in its .dsc, and returns the folder.
     pub(super) fn unpack(&self, dsc: &Path) -> Result<PathBuf> {
         let dir = self.dir.path().join("unpacked");
@@ -170,8 +216,7 @@ fn parse_sites(lines: &str) -> Vec<(String, String)> {
 /// The source list: each site is asked for the suite, or for its security updates where it is
 /// asked for such ones.
 fn sources(sites: &[(String, String)], suite: &str) -> String {
-    let keyring =
-        if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    let keyring = keyring();
     let mut lines = Vec::new();
     for (site, known) in sites {
         let suites = if known.ends_with("-security") || known.ends_with("/updates") {
@@ -184,6 +229,16 @@ fn sources(sites: &[(String, String)], suite: &str) -> String {
     lines.sort();
     lines.dedup();
     lines.join("\n") + "\n"
+}
+
+/// The source list of the binary packages that this machine itself takes.
+fn binaries(sites: &[(String, String)]) -> String {
+    let keyring = keyring();
+    sites.iter().map(|(site, suite)| format!("deb {keyring}{site} {suite} main\n")).collect()
+}
+
+fn keyring() -> String {
+    if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() }
 }
 
 /// Everything that apt writes goes into `root`, and nothing that the machine has it do afterwards
@@ -236,6 +291,19 @@ fn parse_versions(lines: &[String], package: &Package) -> Vec<Version> {
     versions
 }
 
+/// The package in what `apt-cache show` prints.
+fn parse_binary(lines: &[String]) -> Option<Binary> {
+    let field = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name));
+    let depends = field("Depends: ").unwrap_or_default().split(',');
+    // Each is a name, perhaps followed by a version in parentheses, or by alternatives.
+    let depends = depends.filter_map(|each| each.split_whitespace().next()).map(str::to_owned);
+    Some(Binary {
+        name: field("Package: ")?.to_owned(),
+        version: field("Version: ")?.to_owned(),
+        depends: depends.collect(),
+    })
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -281,6 +349,17 @@ Checksums-Sha256:
             dsc_sha256: "beef".into(),
         };
         assert_eq!(parse_versions(&lines, &package()), [expected]);
+    }
+
+    #[test]
+    fn a_binary_package_is_read_with_what_it_depends_on() {
+        let text = "Package: linux-image-cloud-amd64\nVersion: 6.1.176-1\n\
+                    Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1), a | b, c";
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let binary = parse_binary(&lines).unwrap();
+        assert_eq!((&*binary.name, &*binary.version), ("linux-image-cloud-amd64", "6.1.176-1"));
+        assert_eq!(binary.depends, ["linux-image-6.1.0-50-cloud-amd64", "a", "c"]);
+        assert_eq!(parse_binary(&[]), None);
     }
 
     #[test]

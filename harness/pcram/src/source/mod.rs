@@ -1,6 +1,6 @@
 //! A source: a QEMU tree in the cache's store, from a package, a git, or a folder of the user's.
 
-mod apt;
+pub(crate) mod apt;
 mod fill;
 mod git;
 pub(crate) mod import;
