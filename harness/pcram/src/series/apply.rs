@@ -22,9 +22,8 @@ use crate::failure::{Exit, Failure};
 pub struct Onto {
     /// The id of the tree, in hex.
     pub tree: String,
-    /// The git that it came from, if it came from one here: it may have blobs that patches were
-    /// made on.
-    pub git: Option<PathBuf>,
+    /// Gits here that may have blobs which patches were made on; what is no git has none.
+    pub gits: Vec<PathBuf>,
 }
 
 /// A tree with a series applied.
@@ -228,8 +227,7 @@ impl Walk<'_> {
             }
         }
         let store = self.cache.store()?;
-        let source = self.onto.git.as_deref();
-        Ok(match merge(self.git, &store, self.series, at, before, source)? {
+        Ok(match merge(self.git, &store, self.series, at, before, &self.onto.gits)? {
             Merged::Clean { tree, .. } if tree == before => Ok((How::AlreadyThere(vec![]), tree)),
             Merged::Clean { tree, moved } => {
                 index.read(&tree)?;

@@ -97,7 +97,7 @@ fn blobs(
     stopped: &Stopped,
 ) -> Result<Vec<String>> {
     let store = cache.store()?;
-    provide(git, &store, &series.patches, &stopped.tree, onto.git.as_deref())?;
+    provide(git, &store, &series.patches, &stopped.tree, &onto.gits)?;
     let rest = series.patches[stopped.at..].iter().flat_map(images);
     Ok(rest.filter_map(|image| Some(image.before?.find(&store)?.to_string())).collect())
 }

@@ -111,7 +111,7 @@ fn a_blob_that_is_not_at_hand_is_named_and_taken_from_the_sources_git() {
     assert!(told.contains(&format!("blob {}, is not at hand", &blob[..12])), "{told}");
     assert!(told.contains("line 8: found:    eight"), "{told}");
 
-    let with_git = Onto { tree, git: Some(upstream.path().to_owned()) };
+    let with_git = Onto { tree, gits: vec![upstream.path().to_owned()] };
     let done = apply(&cache, &Events::default(), &with_git, &series, "").unwrap();
     assert_eq!(ways(&done), ["three-way"]);
 }
