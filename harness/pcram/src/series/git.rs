@@ -25,10 +25,10 @@ pub(super) struct Git<'a> {
 /// Which way a patch is applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// As it is, changing the index.
+    /// As it is.
     Forward,
-    /// Taken back, and only to see whether that could be done.
-    WouldReverse,
+    /// Taken back.
+    Reverse,
 }
 
 /// What `git apply` made of a patch.
@@ -120,12 +120,12 @@ impl<'g> Index<'g> {
         Ok(String::from_utf8_lossy(&written.stdout).trim().to_owned())
     }
 
-    /// Applies `patch`, or sees whether it could be taken back. A hunk that is not at its line is
-    /// looked for, but its context must match whole.
+    /// Applies `patch`, or takes it back; where it does not fit, nothing changes. A hunk that is
+    /// not at its line is looked for, but its context must match whole.
     pub(super) fn apply(&self, patch: &Patch, way: Way) -> Result<Tried> {
         let mut arguments = vec!["apply", "--cached", "--verbose", "--whitespace=nowarn"];
-        if way == Way::WouldReverse {
-            arguments.extend(["--check", "--reverse"]);
+        if way == Way::Reverse {
+            arguments.push("--reverse");
         }
         let done = self.run(&arguments, &patch.text)?;
         let said = said(&done);
@@ -163,7 +163,7 @@ fn remarks(said: &str, way: Way) -> Vec<String> {
             let place = place.trim_end_matches('.');
             found.push(match (way, place.split_once(' ')) {
                 // git turns the offset's sign round here.
-                (Way::WouldReverse, Some((line, _))) => format!("{file}: {hunk} stands at {line}"),
+                (Way::Reverse, Some((line, _))) => format!("{file}: {hunk} stands at {line}"),
                 _ => format!("{file}: {hunk} succeeded at {place}"),
             });
         } else if let Some(warning) = line.strip_prefix("warning: ")

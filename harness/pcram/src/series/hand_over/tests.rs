@@ -141,6 +141,24 @@ fn a_folder_of_the_users_is_left_alone_where_it_has_anything_in_it() {
 }
 
 #[test]
+fn a_later_patch_that_is_there_already_is_not_to_follow() {
+    let (_guard, cache) = cache();
+    let upstream = upstream();
+    upstream.import(&cache);
+    let (_series, series) = series(&upstream);
+    other_way(&upstream);
+    upstream.write(&[(OTHER, &numbers(101..=120).replace("line 107\n", "SEVEN\n"))]);
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("qemu");
+    let handed = handed(&cache, &upstream, &series, &tree).unwrap();
+    assert_eq!((handed.commits, handed.left), (1, 0));
+    ask(&tree, &["checkout", "--quiet", "--theirs", FILE]);
+    ask(&tree, &["add", FILE]);
+    ask(&tree, &["am", "--continue"]);
+    assert_eq!(refresh(&cache, &tree, &dir.path().join("refreshed")).unwrap(), 2);
+}
+
+#[test]
 fn a_plain_diff_is_handed_over_too() {
     let (_guard, cache) = cache();
     let upstream = upstream();
