@@ -193,7 +193,14 @@ fn a_conflict_is_left_to_the_user_who_is_told_how_to_go_on() {
     assert!(left.is_empty(), "{left:?}");
 
     let stopped = place.run(&["apply", "--tree", &tree, "--to", "work"]);
-    stopped.tells(4, &["1 patches are commits", "\n  git add pc.c\n", "\n  git am --continue "]);
+    stopped.tells(
+        4,
+        &[
+            "`git am` stopped at patch 2 of 2, 0002-change.patch",
+            "\n  git add pc.c\n",
+            "\n  git am --continue ",
+        ],
+    );
     let work = place.path("work");
     let marked = fs::read_to_string(work.join("pc.c")).unwrap();
     let conflict = "<<<<<<< HEAD\nfifteen\n=======\nFIFTEEN\n>>>>>>> change\n";
@@ -217,6 +224,12 @@ fn what_a_patch_was_made_on_is_named_where_it_is_not_at_hand() {
         "`pcram fetch 10.0 --source package` fetches the source that the series was made on",
     ];
     place.run(&["apply", "--tree", &tree]).tells(4, &parts);
+    let source = place.source().display().to_string();
+    let with_git = place.run(&["apply", "--tree", &tree, "--git-url", &source]);
+    with_git.tells(0, &["2 patches: 2 three-way"]);
+
+    let place = Place::new();
+    let tree = place.tree(&numbers().replace("line 12\n", "twelve\n"));
     let parts = ["No file has conflict markers", "git apply --reject"];
     place.run(&["apply", "--tree", &tree, "--to", "work"]).tells(4, &parts);
 }

@@ -16,7 +16,7 @@ use crate::machine::shell_word;
 use crate::series::{
     Applied, Obstacle, Onto, Series, Stopped, export as write_tree, write_applied,
 };
-use crate::source::{Choice, Origin, Release, Request, Source, Wanted, cached};
+use crate::source::{Choice, Origin, Release, Request, Source, Wanted, cached, local_git};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -48,9 +48,11 @@ fn take(run: &Run, request: &Request, aim: &Aim) -> Result<Source> {
     }
 }
 
-/// What a series is applied to, where it is this source.
-pub(super) fn onto(source: &Source) -> Onto {
-    Onto { tree: source.tree.clone(), git: source.git() }
+/// What a series is applied to, where it is this source; blobs may come from it, and from a git
+/// that the user named.
+pub(super) fn onto(revision: &Revision, source: &Source) -> Onto {
+    let named = revision.git_url.as_deref().and_then(local_git);
+    Onto { tree: source.tree.clone(), gits: source.git().into_iter().chain(named).collect() }
 }
 
 /// The series onto that source; an error says how to go on.
@@ -76,7 +78,8 @@ pub(super) fn try_apply(
     series: &Series,
 ) -> Result<Applied> {
     let repeat = run.repeat("apply", revision);
-    let apply = || crate::series::apply(&run.cache, &run.events, &onto(source), series, &repeat);
+    let onto = onto(revision, source);
+    let apply = || crate::series::apply(&run.cache, &run.events, &onto, series, &repeat);
     apply().or_else(|error| match &aim.made_for {
         Some(release) if wants_base(&error) && fetch_base(run, release) => apply(),
         _ => Err(error),
@@ -88,10 +91,15 @@ fn wants_base(error: &anyhow::Error) -> bool {
     stopped.is_some_and(|stopped| matches!(stopped.obstacle, Obstacle::NoBase { .. }))
 }
 
+/// Whether the cache has the package of a release.
+pub(super) fn has_package(run: &Run, release: &Release) -> bool {
+    let is_package = |source: &Source| matches!(source.origin, Origin::Package { .. });
+    cached(&run.cache, &release.name).iter().any(is_package)
+}
+
 /// Fetches the package that a series was made on, where it is not here yet; whether it was.
 fn fetch_base(run: &Run, release: &Release) -> bool {
-    let is_package = |source: &Source| matches!(source.origin, Origin::Package { .. });
-    if run.global.offline || cached(&run.cache, &release.name).iter().any(is_package) {
+    if run.global.offline || has_package(run, release) {
         return false;
     }
     let revision = Revision { source: Choice::Package, ..Revision::named(&release.name) };
@@ -121,7 +129,7 @@ pub(super) fn write_series(
     let to = shell_word(&dir.to_string_lossy());
     let repeat = format!("{} --write-series {to}", run.repeat("apply", revision));
     run.events.step("write", format!("the series to {}", dir.display()), repeat, |_| {
-        let count = write_applied(&run.cache, &onto(source), series, applied, dir)?;
+        let count = write_applied(&run.cache, &onto(revision, source), series, applied, dir)?;
         Ok(((), Outcome::new(format!("{count} patches, which apply exactly"))))
     })
 }

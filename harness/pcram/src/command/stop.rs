@@ -17,7 +17,7 @@ pub(super) fn advise(run: &Run, revision: &Revision, aim: &Aim, error: Error) ->
         "{error:#}{}\nNothing was changed. To go on by hand, `{} --to DIR` leaves a work tree of \
          this state in DIR, a new folder. Or name another source (--source, --tree, --git-url), \
          or a series that was made for this one (--series DIR).",
-        base_advice(aim, stopped),
+        base_advice(run, aim, stopped),
         run.repeat("apply", revision)
     );
     Failure::new(Exit::DidNotApply, text).into()
@@ -39,32 +39,32 @@ pub(super) fn leave(
     let what = format!("the work tree at which it stopped to {}", dir.display());
     let handed = run.events.step("write", what, repeat, |step| {
         let what = format!("QEMU: {}", source.description());
-        let onto = steps::onto(source);
+        let onto = steps::onto(revision, source);
         let handed = hand_over(&run.cache, step, &onto, &what, series, stopped, dir)?;
-        let HandedOver { commits, left, .. } = handed;
-        let result = format!(
-            "{commits} patches are commits, `git am` stopped at {}, {left} are left",
-            series.patches[stopped.at].file
-        );
-        let conflicts = handed.conflicts.join(" ");
-        Ok((handed, Outcome::new(result).with("conflicts", conflicts)))
+        let HandedOver { conflicts, commits, .. } = &handed;
+        let (at, count) = (stopped.at + 1, stopped.count);
+        let file = &series.patches[stopped.at].file;
+        let outcome = Outcome::new(format!("`git am` stopped at patch {at} of {count}, {file}"))
+            .with("commits", commits)
+            .with("conflicts", conflicts.join(" "));
+        Ok((handed, outcome))
     })?;
-    let text = format!("{error:#}{}\n{}", base_advice(aim, stopped), way_on(dir, &handed));
+    let text = format!("{error:#}{}\n{}", base_advice(run, aim, stopped), way_on(dir, &handed));
     Ok(Failure::new(Exit::DidNotApply, text).into())
 }
 
 /// Where blobs that a merge would need can be had.
-fn base_advice(aim: &Aim, stopped: &Stopped) -> String {
+fn base_advice(run: &Run, aim: &Aim, stopped: &Stopped) -> String {
     let Obstacle::NoBase { .. } = stopped.obstacle else { return String::new() };
     let fetch = match &aim.made_for {
-        Some(release) => format!(
+        Some(release) if !steps::has_package(run, release) => format!(
             "`{} fetch {} --source package` fetches the source that the series was made on; or ",
             program(),
             release.name
         ),
-        None => String::new(),
+        _ => String::new(),
     };
-    format!("\nTo have it merged: {fetch}name a complete clone that has those blobs (--git-url).")
+    format!("\nTo have it merged: {fetch}name a complete clone that has the blob (--git-url PATH).")
 }
 
 /// How to go on in the work tree `dir`, and to a refreshed series.

@@ -3,8 +3,9 @@
 //! git applies each patch to an index of its own. A hunk that is not at its line is looked for,
 //! but its context must match whole: fuzz would put code where nobody has looked. (libgit2 does
 //! not look for a hunk, but lets a patch make a file that is there already.) What does not apply
-//! may be in the tree already; else it is merged three ways.
+//! may be in the tree already, which shows when it is taken back; else it is merged three ways.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -22,9 +23,8 @@ use crate::failure::{Exit, Failure};
 pub struct Onto {
     /// The id of the tree, in hex.
     pub tree: String,
-    /// The git that it came from, if it came from one here: it may have blobs that patches were
-    /// made on.
-    pub git: Option<PathBuf>,
+    /// Gits here that may have blobs which patches were made on; what is no git has none.
+    pub gits: Vec<PathBuf>,
 }
 
 /// A tree with a series applied.
@@ -100,6 +100,8 @@ pub struct Stopped {
     pub tree: String,
     /// What kept it from being merged.
     pub obstacle: Obstacle,
+    /// The numbers of the patches that are to follow it: those that are not there already.
+    pub rest: Vec<usize>,
 }
 
 impl fmt::Display for Stopped {
@@ -123,7 +125,7 @@ pub fn apply(
     let what = format!("{} patches of {}", series.patches.len(), series.dir.display());
     events.step("apply", what, repeat, |step| {
         let git = Git::new(cache)?;
-        let walk = Walk { cache, git: &git, onto, series };
+        let walk = Walk { cache, git: &git, onto, series, there: OnceCell::new() };
         let applied = walk.all(step)?;
         let mut outcome = Outcome::new(summary(&applied.patches))
             .with("series", &series.id)
@@ -161,6 +163,9 @@ struct Walk<'a> {
     git: &'a Git<'a>,
     onto: &'a Onto,
     series: &'a Series,
+    /// For each patch that is in the tree already, what of it stands elsewhere; found when it is
+    /// first asked for.
+    there: OnceCell<Vec<Option<Vec<String>>>>,
 }
 
 /// A patch that did not apply: what `git apply` said, and what merging met.
@@ -182,7 +187,9 @@ impl Walk<'_> {
                 Ok(done) => done,
                 Err(Refused { said, obstacle }) => {
                     let failure = self.failure(patch, &tree, &said, &obstacle)?;
-                    let stopped = Stopped { applied, at, count, tree, obstacle };
+                    let there = self.there()?;
+                    let rest = (at + 1..count).filter(|&at| there[at].is_none()).collect();
+                    let stopped = Stopped { applied, at, count, tree, obstacle, rest };
                     return Err(anyhow::Error::from(failure).context(stopped));
                 }
             };
@@ -214,22 +221,20 @@ impl Walk<'_> {
             if forward.remarks.is_empty() {
                 return Ok(Ok((How::Exact, after)));
             }
-            index.read(before)?;
-            if !index.apply(patch, Way::WouldReverse)?.fits {
-                index.read(&after)?;
+            if self.there()?[at].is_none() {
                 return Ok(Ok((How::Offset(forward.remarks), after)));
             }
-            // It fits at some other place, but its outcome is to be found, too: only what it was
-            // made on can tell which is meant.
-        } else {
-            let backward = index.apply(patch, Way::WouldReverse)?;
-            if backward.fits {
-                return Ok(Ok((How::AlreadyThere(backward.remarks), before.to_owned())));
-            }
+            index.read(before)?;
+        }
+        // Where it fits at another place, and its outcome is found at another place, too, only
+        // what it was made on can tell which is meant.
+        if let Some(remarks) = &self.there()?[at]
+            && (!forward.fits || remarks.is_empty())
+        {
+            return Ok(Ok((How::AlreadyThere(remarks.clone()), before.to_owned())));
         }
         let store = self.cache.store()?;
-        let source = self.onto.git.as_deref();
-        Ok(match merge(self.git, &store, self.series, at, before, source)? {
+        Ok(match merge(self.git, &store, self.series, at, before, &self.onto.gits)? {
             Merged::Clean { tree, .. } if tree == before => Ok((How::AlreadyThere(vec![]), tree)),
             Merged::Clean { tree, moved } => {
                 index.read(&tree)?;
@@ -237,6 +242,23 @@ impl Walk<'_> {
             }
             Merged::Stopped(obstacle) => Err(Refused { said: forward.said, obstacle }),
         })
+    }
+
+    /// Which patches are in the tree already. They are taken back from the last to the first, as
+    /// far as they can be: the outcome of one may stand whole only without those after it.
+    fn there(&self) -> Result<&Vec<Option<Vec<String>>>> {
+        if let Some(found) = self.there.get() {
+            return Ok(found);
+        }
+        let index = self.git.index("backward");
+        index.read(&self.onto.tree)?;
+        let backward = self.series.patches.iter().rev().map(|patch| {
+            let tried = index.apply(patch, Way::Reverse)?;
+            anyhow::Ok(tried.fits.then_some(tried.remarks))
+        });
+        let mut found = backward.collect::<Result<Vec<_>>>()?;
+        found.reverse();
+        Ok(self.there.get_or_init(|| found))
     }
 
     fn failure(

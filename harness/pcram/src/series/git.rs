@@ -2,16 +2,18 @@
 //! the objects of a store.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use git2::Repository;
 use tempfile::TempDir;
 
 use super::Patch;
 use crate::cache::Cache;
+use crate::process::Group;
 
 /// A git whose refs and indices nobody else sees.
 pub(super) struct Git<'a> {
@@ -23,10 +25,10 @@ pub(super) struct Git<'a> {
 /// Which way a patch is applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// As it is, changing the index.
+    /// As it is.
     Forward,
-    /// Taken back, and only to see whether that could be done.
-    WouldReverse,
+    /// Taken back.
+    Reverse,
 }
 
 /// What `git apply` made of a patch.
@@ -118,12 +120,12 @@ impl<'g> Index<'g> {
         Ok(String::from_utf8_lossy(&written.stdout).trim().to_owned())
     }
 
-    /// Applies `patch`, or sees whether it could be taken back. A hunk that is not at its line is
-    /// looked for, but its context must match whole.
+    /// Applies `patch`, or takes it back; where it does not fit, nothing changes. A hunk that is
+    /// not at its line is looked for, but its context must match whole.
     pub(super) fn apply(&self, patch: &Patch, way: Way) -> Result<Tried> {
         let mut arguments = vec!["apply", "--cached", "--verbose", "--whitespace=nowarn"];
-        if way == Way::WouldReverse {
-            arguments.extend(["--check", "--reverse"]);
+        if way == Way::Reverse {
+            arguments.push("--reverse");
         }
         let done = self.run(&arguments, &patch.text)?;
         let said = said(&done);
@@ -161,7 +163,7 @@ fn remarks(said: &str, way: Way) -> Vec<String> {
             let place = place.trim_end_matches('.');
             found.push(match (way, place.split_once(' ')) {
                 // git turns the offset's sign round here.
-                (Way::WouldReverse, Some((line, _))) => format!("{file}: {hunk} stands at {line}"),
+                (Way::Reverse, Some((line, _))) => format!("{file}: {hunk} stands at {line}"),
                 _ => format!("{file}: {hunk} succeeded at {place}"),
             });
         } else if let Some(warning) = line.strip_prefix("warning: ")
@@ -185,15 +187,28 @@ pub(super) fn answer(command: &mut Command, input: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&done.stdout).trim_end_matches('\n').to_owned())
 }
 
-/// Runs a command that reads all its input before it says much.
+/// Runs a command on `input`, in a process group that ends with this process.
 pub(super) fn pipe(command: &mut Command, input: &[u8]) -> Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("running `git`")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // Who does not read to the end has found a fault before it, and will say so.
-        let _ = stdin.write_all(input);
-    }
-    child.wait_with_output().context("running `git`")
+    let program = command.get_program().to_owned();
+    let running = || format!("running {program:?}");
+    let mut group = Group::spawn(command).with_context(running)?;
+    let child = group.child();
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(mut stdin), Some(mut out), Some(mut err)) = pipes else { bail!("no pipes") };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Who does not read to the end has found a fault before it, and will say so.
+            let _ = stdin.write_all(input);
+        });
+        let errors = scope.spawn(|| err.read_to_end(&mut stderr));
+        let read = out.read_to_end(&mut stdout);
+        errors.join().unwrap_or(Ok(0)).and(read)
+    })
+    .with_context(running)?;
+    let status = group.wait().with_context(running)?;
+    Ok(Output { status, stdout, stderr })
 }
 
 /// Whether `dir` is there already and has anything in it, or is no folder.

@@ -82,9 +82,8 @@ pub fn hand_over(
     user.ask(&["reset", "--quiet", "--hard"], b"")?;
 
     step.progress(2, 3, "applying the patch".to_owned());
-    let conflicts = user.am(series, stopped.at)?;
-    let left = stopped.count - stopped.at - 1;
-    Ok(HandedOver { conflicts, commits: made.count, left })
+    let conflicts = user.am(series, stopped)?;
+    Ok(HandedOver { conflicts, commits: made.count, left: stopped.rest.len() })
 }
 
 /// The blobs that the patches from the one that stopped on were made on, as far as there are any:
@@ -97,7 +96,7 @@ fn blobs(
     stopped: &Stopped,
 ) -> Result<Vec<String>> {
     let store = cache.store()?;
-    provide(git, &store, &series.patches, &stopped.tree, onto.git.as_deref())?;
+    provide(git, &store, &series.patches, &stopped.tree, &onto.gits)?;
     let rest = series.patches[stopped.at..].iter().flat_map(images);
     Ok(rest.filter_map(|image| Some(image.before?.find(&store)?.to_string())).collect())
 }
@@ -122,15 +121,15 @@ impl UserGit<'_> {
         answer(self.command()?.args(arguments), input)
     }
 
-    /// Begins `git am` with the patches from the number `at` on, and returns the files that it has
-    /// conflicts in.
-    fn am(&self, series: &Series, at: usize) -> Result<Vec<String>> {
+    /// Begins `git am` with the patch that stopped and those that are to follow, and returns the
+    /// files that it has conflicts in.
+    fn am(&self, series: &Series, stopped: &Stopped) -> Result<Vec<String>> {
         let mails = tempfile::tempdir_in(self.dir.join(".git")).context("making a mailbox")?;
         let mut arguments: Vec<String> =
             ["am", "--3way", "--keep-non-patch"].map(Into::into).into();
-        for (number, patch) in series.patches[at..].iter().enumerate() {
-            let path = mails.path().join(format!("{number:04}"));
-            fs::write(&path, mail(patch)).context("writing a patch for `git am`")?;
+        for at in [stopped.at].iter().chain(&stopped.rest) {
+            let path = mails.path().join(format!("{at:04}"));
+            fs::write(&path, mail(&series.patches[*at])).context("writing a patch for `git am`")?;
             arguments.push(path.to_string_lossy().into_owned());
         }
         let done = pipe(self.command()?.args(&arguments), b"")?;

@@ -69,20 +69,20 @@ impl Missing {
 }
 
 /// Merges the patch number `at` of `series` into the tree `before`. Blobs are looked for in the
-/// store, then in the git at `source`, and then made from earlier patches of the series.
+/// store, then in `gits`, and then made from earlier patches of the series.
 pub(super) fn merge(
     git: &Git,
     store: &Repository,
     series: &Series,
     at: usize,
     before: &str,
-    source: Option<&Path>,
+    gits: &[PathBuf],
 ) -> Result<Merged> {
     let patch = &series.patches[at];
     if images(patch).is_empty() {
         return Ok(Merged::Stopped(Obstacle::Unfit { said: String::new() }));
     }
-    provide(git, store, &series.patches[..=at], before, source)?;
+    provide(git, store, &series.patches[..=at], before, gits)?;
     let missing = lacking(store, patch);
     if !missing.is_empty() {
         return Ok(Merged::Stopped(Obstacle::NoBase { missing }));
@@ -108,10 +108,9 @@ pub(super) fn provide(
     store: &Repository,
     patches: &[Patch],
     before: &str,
-    source: Option<&Path>,
+    gits: &[PathBuf],
 ) -> Result<()> {
-    // A folder that is no git has no blobs to offer.
-    let source = source.and_then(|path| Repository::open(path).ok());
+    let gits: Vec<_> = gits.iter().filter_map(|path| Repository::open(path).ok()).collect();
     for (at, patch) in patches.iter().enumerate() {
         let is_last = at + 1 == patches.len();
         let images = images(patch);
@@ -120,11 +119,11 @@ pub(super) fn provide(
             continue;
         }
         for name in images.iter().filter_map(|image| image.before.as_ref()) {
-            if let Some(source) = &source
-                && !known(name)
-                && let Some(id) = name.find(source)
+            let elsewhere = || gits.iter().find_map(|git| Some((git, name.find(git)?)));
+            if !known(name)
+                && let Some((git, id)) = elsewhere()
             {
-                store.blob(source.find_blob(id)?.content()).context("copying a blob")?;
+                store.blob(git.find_blob(id)?.content()).context("copying a blob")?;
             }
         }
         // Whoever wants what this one leaves will miss it, and say so.

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 const TELL_EVERY: usize = 500;
 
 /// The folder that `url` names, if it names one here.
-pub(super) fn local(url: &str) -> Option<PathBuf> {
+pub fn local(url: &str) -> Option<PathBuf> {
     match url.strip_prefix("file://") {
         Some(path) => Some(PathBuf::from(path)),
         None => Some(PathBuf::from(url)).filter(|path| path.exists()),

@@ -10,6 +10,7 @@ mod releases;
 mod tree;
 mod version;
 
+pub use git::local as local_git;
 pub use record::{Filled, Origin, Source, cached};
 pub use releases::{GitName, Package, Release, Releases};
 pub use version::Version;

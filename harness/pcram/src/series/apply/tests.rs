@@ -34,7 +34,7 @@ fn applied(cache: &Cache, base: &str, patches: &[&str]) -> Result<Applied> {
 
 /// `series` onto `base`, whose git is not at hand.
 pub(crate) fn onto(cache: &Cache, base: &str, series: &Series) -> Result<Applied> {
-    let onto = Onto { tree: base.to_owned(), git: None };
+    let onto = Onto { tree: base.to_owned(), gits: vec![] };
     apply(cache, &Events::default(), &onto, series, "")
 }
 

@@ -44,7 +44,7 @@ fn other_way(upstream: &Upstream) {
 
 /// Applies `series` to what `upstream` has now, and hands over where it stops.
 fn handed(cache: &Cache, upstream: &Upstream, series: &Series, dir: &Path) -> Result<HandedOver> {
-    let onto = Onto { tree: upstream.import(cache), git: None };
+    let onto = Onto { tree: upstream.import(cache), gits: vec![] };
     let error = apply(cache, &Events::default(), &onto, series, "").unwrap_err();
     let stopped = error.downcast_ref::<Stopped>().unwrap();
     a_step(|step| hand_over(cache, step, &onto, "a tree", series, stopped, dir))
@@ -134,10 +134,28 @@ fn a_folder_of_the_users_is_left_alone_where_it_has_anything_in_it() {
     fs::write(dir.path().join("letter"), "dear").unwrap();
     let error = handed(&cache, &upstream, &series, dir.path()).unwrap_err();
     assert_eq!(Exit::of(&error), Exit::BadUsage);
-    let onto = Onto { tree: base.tree.clone(), git: None };
+    let onto = Onto { tree: base.tree.clone(), gits: vec![] };
     let error = write_applied(&cache, &onto, &series, &base, dir.path()).unwrap_err();
     assert_eq!(Exit::of(&error), Exit::BadUsage);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_later_patch_that_is_there_already_is_not_to_follow() {
+    let (_guard, cache) = cache();
+    let upstream = upstream();
+    upstream.import(&cache);
+    let (_series, series) = series(&upstream);
+    other_way(&upstream);
+    upstream.write(&[(OTHER, &numbers(101..=120).replace("line 107\n", "SEVEN\n"))]);
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("qemu");
+    let handed = handed(&cache, &upstream, &series, &tree).unwrap();
+    assert_eq!((handed.commits, handed.left), (1, 0));
+    ask(&tree, &["checkout", "--quiet", "--theirs", FILE]);
+    ask(&tree, &["add", FILE]);
+    ask(&tree, &["am", "--continue"]);
+    assert_eq!(refresh(&cache, &tree, &dir.path().join("refreshed")).unwrap(), 2);
 }
 
 #[test]
@@ -162,7 +180,7 @@ fn a_plain_diff_is_handed_over_too() {
 fn a_series_that_went_on_is_written_as_it_went_on() {
     let (_guard, cache) = cache();
     let upstream = upstream();
-    let base = Onto { tree: upstream.import(&cache), git: None };
+    let base = Onto { tree: upstream.import(&cache), gits: vec![] };
     change(&upstream);
     let (folder, series) = upstream.series_as(&FORMAT);
     let dir = tempfile::tempdir().unwrap();
@@ -179,14 +197,14 @@ fn a_series_that_went_on_is_written_as_it_went_on() {
 
     let first = numbers(1..=20).replace("line 3\n", "THREE\n");
     upstream.write(&[(FILE, &first), (OTHER, &format!("new\n{}", numbers(101..=120)))]);
-    let onto = Onto { tree: upstream.import(&cache), git: None };
+    let onto = Onto { tree: upstream.import(&cache), gits: vec![] };
     let refreshed = Series::load(&write(&onto, "refreshed").unwrap()).unwrap();
     let subjects: Vec<_> = refreshed.patches.iter().map(|patch| &*patch.subject).collect();
     assert_eq!(subjects, ["two", "three"], "the first was there already");
     let again = apply(&cache, &Events::default(), &onto, &refreshed, "").unwrap();
     assert!(again.patches.iter().all(|patch| patch.how == How::Exact));
 
-    let all = Onto { tree: again.tree, git: None };
+    let all = Onto { tree: again.tree, gits: vec![] };
     let error = write(&all, "none").unwrap_err();
     assert!(error.to_string().contains("there is no commit"), "{error}");
 }

@@ -111,7 +111,7 @@ fn a_blob_that_is_not_at_hand_is_named_and_taken_from_the_sources_git() {
     assert!(told.contains(&format!("blob {}, is not at hand", &blob[..12])), "{told}");
     assert!(told.contains("line 8: found:    eight"), "{told}");
 
-    let with_git = Onto { tree, git: Some(upstream.path().to_owned()) };
+    let with_git = Onto { tree, gits: vec![upstream.path().to_owned()] };
     let done = apply(&cache, &Events::default(), &with_git, &series, "").unwrap();
     assert_eq!(ways(&done), ["three-way"]);
 }
@@ -219,16 +219,46 @@ fn a_hunk_that_fits_elsewhere_but_is_there_is_not_put_in_twice() {
     upstream.commit("word", &[(FILE, &format!("{head}{new}{more}"))]);
     let (_dir, series) = upstream.series();
     // The change is there, and behind it a block as the one that it was made on.
-    upstream.write(&[(FILE, &format!("{head}{new}{more}{old}"))]);
+    let there = format!("{head}{new}{more}{old}");
+    let (_guard, bare) = crate::cache::tests::cache();
+    upstream.write(&[(FILE, &there)]);
+    let done = onto(&bare, &upstream.import(&bare), &series).unwrap();
+    assert_eq!(done.patches[0].how, How::AlreadyThere(vec![]), "it is at its very line");
+    upstream.write(&[(FILE, &format!("new\n{there}"))]);
     let tree = upstream.import(&cache);
     let done = onto(&cache, &tree, &series).unwrap();
     assert_eq!((done.patches[0].how.clone(), done.tree), (How::AlreadyThere(vec![]), tree.clone()));
 
     // Without what it was made on nobody can tell, and nothing is guessed.
-    let (_guard, bare) = crate::cache::tests::cache();
     let tree = upstream.import(&bare);
     let (_, told) = stopped(onto(&bare, &tree, &series));
     assert!(told.contains("seems to be there already"), "{told}");
+}
+
+#[test]
+fn each_patch_of_a_stack_that_is_there_is_recognised() {
+    let (_guard, cache) = cache();
+    let upstream = upstream();
+    upstream.import(&cache);
+    // Each changes what the one before it made.
+    let all = ["one", "two", "three"].map(|word| lines(&[(10, word)]));
+    for text in &all {
+        upstream.commit("change", &[(FILE, text)]);
+    }
+    upstream.commit("last", &[(FILE, &lines(&[(10, "three"), (18, "EIGHTEEN")]))]);
+    let (_dir, series) = upstream.series();
+    let moved = |text: &str| format!("new\n{text}");
+    for (there, ways_expected) in [
+        (all[2].clone(), ["already there", "already there", "already there", "exact"]),
+        (moved(&all[2]), ["already there", "already there", "already there", "with an offset"]),
+        (moved(&all[1]), ["already there", "already there", "with an offset", "with an offset"]),
+    ] {
+        upstream.write(&[(FILE, &there)]);
+        let done = onto(&cache, &upstream.import(&cache), &series).unwrap();
+        assert_eq!(ways(&done), ways_expected);
+        let all = text(&cache, &done.tree, FILE).unwrap();
+        assert!(all.ends_with(&lines(&[(10, "three"), (18, "EIGHTEEN")])), "{all}");
+    }
 }
 
 #[test]
