@@ -39,9 +39,16 @@ pub struct Told {
 
 /// Runs the tool with `args`, and takes what it tells.
 pub fn run(args: &[&str]) -> Told {
+    run_in(&[], args)
+}
+
+/// The same, with variables set in its environment.
+pub fn run_in(variables: &[(&str, &str)], args: &[&str]) -> Told {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let json = folder.path().join("events");
-    let output = tool().args(args).arg("--json").arg(&json).output().expect("the tool starts");
+    let mut tool = tool();
+    tool.envs(variables.iter().copied()).args(args).arg("--json").arg(&json);
+    let output = tool.output().expect("the tool starts");
     let text = std::fs::read_to_string(&json).unwrap_or_default();
     let events = text.lines().map(|line| serde_json::from_str(line).expect("an event is JSON"));
     Told { events: events.collect(), output }
@@ -79,6 +86,17 @@ impl Told {
         let Output { stdout, stderr, .. } = &self.output;
         format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
     }
+}
+
+/// The QEMU that the tool built, `stock` or `patched`; built now where it was not.
+pub fn qemu(side: &str) -> PathBuf {
+    let told = run(&["build", REVISION]);
+    assert_eq!(told.code(), Some(0), "{}", told.text());
+    let step = format!("build {side}");
+    let step = told.of("step-finished").find(|each| each["step"] == step).expect("the step");
+    let mut evidence = step["evidence"].as_array().expect("a list").iter();
+    let figure = evidence.find(|figure| figure["name"] == "qemu-system-x86_64").expect("its path");
+    figure["value"].as_str().expect("a string").into()
 }
 
 /// Tells that the test `name` is skipped, and why; the test then returns. `cargo ci` holds the

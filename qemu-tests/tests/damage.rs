@@ -9,9 +9,8 @@ use pcram::machine::binary::Binary;
 use pcram::machine::launch::{Launch, opt_value};
 use pcram_mirror::address::Board;
 use pcram_stream::{BlockOffset, PageSet, damage::smuggle_page};
-use qemu_tests::{REVISION, Told, damaged_series, run};
+use qemu_tests::{REVISION, Told, damaged_series, qemu, run};
 use std::fs;
-use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// The streams of one healthy run, by side.
@@ -93,7 +92,7 @@ fn another_block_that_holds_something_else_is_found_out() {
 
 #[test]
 fn a_byte_of_the_file_flipped_is_named_by_its_page() {
-    let binary = Binary::probe(&patched_qemu()).unwrap();
+    let binary = Binary::probe(&qemu("patched")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(ram_file::NAME);
     let layout = Board::I440fx.layout(64 << 20);
@@ -114,16 +113,6 @@ fn a_byte_of_the_file_flipped_is_named_by_its_page() {
     assert_eq!(damaged.verdict, Verdict::Failed);
     let named = "16383 were read from the file; the first other one at 0x345000";
     assert!(damaged.summary.ends_with(named), "{}", damaged.summary);
-}
-
-/// The patched QEMU that the healthy checks ran on.
-fn patched_qemu() -> PathBuf {
-    let told = run(&["build", REVISION]);
-    assert_eq!(told.code(), Some(0), "{}", told.text());
-    let step = told.of("step-finished").find(|step| step["step"] == "build patched").unwrap();
-    let mut evidence = step["evidence"].as_array().unwrap().iter();
-    let figure = evidence.find(|figure| figure["name"] == "qemu-system-x86_64").unwrap();
-    figure["value"].as_str().unwrap().into()
 }
 
 /// A run of the checks on a QEMU with two patches of damage: one undoes the hunk that leaves the

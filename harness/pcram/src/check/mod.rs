@@ -170,6 +170,11 @@ impl Bench<'_> {
     }
 
     fn run(&self, check: &Check, folder: &Path) -> Result<Finding> {
+        if check.procedure.runs_a_machine()
+            && let Some(option) = self.option_lacking()
+        {
+            return Ok(Finding::new(vec![format!("this QEMU does not offer {option}")], ""));
+        }
         for need in &check.needs {
             if let Some(reason) = need.unmet(self)? {
                 return Err(NotTried(reason).into());
@@ -180,6 +185,13 @@ impl Bench<'_> {
             FileOn::Tmpfs => Place::tmpfs()?,
         };
         check.procedure.run(&Trial { bench: self, board: self.board(check), place, folder })
+    }
+
+    /// The option that gives a QEMU its RAM file, where this one does not offer it: nothing that
+    /// is promised of it can hold then.
+    fn option_lacking(&self) -> Option<&str> {
+        let option = self.catalogue.ram_file.first()?;
+        self.patched.option_help(option).is_none().then_some(option)
     }
 
     fn board(&self, check: &Check) -> Board {

@@ -16,26 +16,34 @@ pub struct Offered {
 impl Offered {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let Offered { option } = self;
-        let (stock, folder) = (trial.stock()?, trial.folder);
+        let patched = trial.patched();
         let mut wrong = Vec::new();
-        let offered = trial.patched().option_help(option);
+        let offered = patched.option_help(option);
         if offered.is_none() {
-            wrong.push(format!("the patched QEMU's help does not offer {option}"));
+            let like = patched.options_like("mem").join(", ");
+            wrong.push(format!(
+                "{} ({}) does not offer {option}; of its kind its help offers {like}",
+                patched.path.display(),
+                patched.version()
+            ));
         }
+        let help = offered.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+
+        let Some(stock) = trial.bench.stock else {
+            let summary = format!("help offers `{help}`; there is no stock to refuse it");
+            return Ok(Finding::new(wrong, summary).with("help line, patched", help));
+        };
         if stock.option_help(option).is_some() {
             wrong.push(format!("stock's help offers {option} as well"));
         }
-
-        let path = folder.join(ram_file::NAME);
+        let path = trial.folder.join(ram_file::NAME);
         let args = [trial.launch().board_args(), trial.ram_file_args(&path)].concat();
-        let ended = stock.run_to_end(&args, folder)?;
+        let ended = stock.run_to_end(&args, trial.folder)?;
         let said = ended.stderr.trim().to_owned();
         if ended.code() != Some(1) || !said.ends_with(&format!("{option}: invalid option")) {
             wrong
                 .push(format!("stock did not refuse {option}: it {}, saying: {said}", ended.how()));
         }
-
-        let help = offered.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
         let finding = Finding::new(wrong, format!("help offers `{help}`; stock says `{said}`"));
         Ok(finding.with("help line, patched", help).with("stock's answer", said))
     }

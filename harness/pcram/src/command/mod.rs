@@ -12,6 +12,7 @@ pub mod refresh;
 pub mod verify;
 
 mod aim;
+mod given;
 mod steps;
 mod stop;
 

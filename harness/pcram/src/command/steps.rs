@@ -9,7 +9,7 @@ use crate::check::Bench;
 use crate::check::catalogue::Catalogue;
 use crate::check::judge::judge;
 use crate::check::provenance::Provenance;
-use crate::event::{Event, Outcome, Verdict};
+use crate::event::{Event, Outcome, Row, Verdict};
 use crate::failure::Exit;
 use crate::machine::binary::Binary;
 use crate::machine::shell_word;
@@ -18,7 +18,7 @@ use crate::series::{
 };
 use crate::source::{Choice, Origin, Release, Request, Source, Wanted, cached};
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The source of a revision.
 pub(super) fn fetch(
@@ -180,37 +180,68 @@ pub(super) fn built<'a>(run: &'a Run, revision: &Revision, aim: &Aim) -> Result<
     Ok(Built { pair, provenance: Provenance { cache, series, applied, beyond } })
 }
 
-/// The checks of a pair, and what they make of the promises.
+/// What is checked.
+pub(super) struct Subject<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// The unpatched QEMU, where there is one.
+    pub stock: Option<Binary>,
+    /// The patched QEMU.
+    pub patched: Binary,
+    /// The qemu-img that makes disks, where there is one.
+    pub qemu_img: Option<PathBuf>,
+    /// Where the patched QEMU comes from, where that is known.
+    pub provenance: Option<&'a Provenance<'a>>,
+    /// The command line that checks it again.
+    pub repeat: String,
+}
+
+impl<'a> Subject<'a> {
+    /// QEMUs that this tool built.
+    pub(super) fn built(
+        run: &Run,
+        revision: &Revision,
+        aim: &'a Aim,
+        built: &'a Built,
+    ) -> Result<Subject<'a>> {
+        let Built { pair, provenance } = built;
+        Ok(Subject {
+            name: aim.wanted.name(),
+            stock: Some(Binary::probe(&pair.stock.qemu_system)?),
+            patched: Binary::probe(&pair.patched.qemu_system)?,
+            qemu_img: Some(pair.patched.qemu_img.clone()),
+            provenance: Some(provenance),
+            repeat: run.repeat("check", revision),
+        })
+    }
+}
+
+/// The checks of a QEMU, and what they make of the promises.
 pub(super) fn check(
     run: &Run,
-    revision: &Revision,
-    name: &str,
     catalogue: &Catalogue,
-    built: &Built,
+    subject: &Subject,
     options: &check::Options,
 ) -> Result<Exit> {
     let checks = catalogue.select(&options.rows, options.thorough)?;
-    let Built { pair, provenance } = built;
-    let (stock, patched) =
-        (Binary::probe(&pair.stock.qemu_system)?, Binary::probe(&pair.patched.qemu_system)?);
+    let Subject { name, repeat, .. } = subject;
     let bench = Bench {
         catalogue,
         revision: name,
-        stock: Some(&stock),
-        patched: &patched,
-        qemu_img: Some(&pair.patched.qemu_img),
-        provenance: Some(provenance),
+        stock: subject.stock.as_ref(),
+        patched: &subject.patched,
+        qemu_img: subject.qemu_img.as_deref(),
+        provenance: subject.provenance,
         folder: &run.folder.dir,
         keep: options.keep,
     };
 
-    let alone = run.repeat("check", revision);
     let what = format!("{} checks on QEMU {name}", checks.len());
-    let rows = run.events.step("check", what, &alone, |step| {
+    let rows = run.events.step("check", what, repeat, |step| {
         let mut rows = Vec::new();
         for (at, check) in checks.iter().enumerate() {
             step.progress(at as u64, checks.len() as u64, &check.id);
-            let row = bench.try_check(check, format!("{alone} --row {}", check.id));
+            let row = bench.try_check(check, format!("{repeat} --row {}", check.id));
             run.events.send(Event::Row(row.clone()));
             rows.push(row);
         }
@@ -221,12 +252,18 @@ pub(super) fn check(
     for judged in judge(catalogue, &rows) {
         run.events.send(Event::Judged(judged));
     }
+    Ok(exit(&rows))
+}
+
+/// What rows come to: a run that could try nothing has shown nothing.
+fn exit(rows: &[Row]) -> Exit {
     let any = |verdict| rows.iter().any(|row| row.verdict == verdict);
-    Ok(match () {
+    match () {
         () if any(Verdict::Failed) => Exit::PromiseFailed,
         () if any(Verdict::Broken) => Exit::DidNotBoot,
+        () if rows.iter().all(|row| row.verdict == Verdict::NotTried) => Exit::PrerequisiteMissing,
         () => Exit::AllHeld,
-    })
+    }
 }
 
 fn ensure(run: &Run, request: &Request, more: &[Use], yes: bool) -> Result<()> {

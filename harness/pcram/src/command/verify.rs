@@ -1,6 +1,7 @@
 //! `verify`: all of it, from a source to judged promises.
 
-use super::{Global, Revision, aim, check, steps};
+use super::steps::{self, Subject};
+use super::{Global, Revision, aim, check};
 use std::process::ExitCode;
 
 /// The options of `verify`.
@@ -21,6 +22,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
         let aim = aim::aim(run, &revision, run.global.offline)?;
         let catalogue = steps::catalogue(&aim.series, &check)?;
         let built = steps::build(run, &revision, &aim, &build, check.thorough)?;
-        steps::check(run, &revision, aim.wanted.name(), &catalogue, &built, &check)
+        let subject = Subject::built(run, &revision, &aim, &built)?;
+        steps::check(run, &catalogue, &subject, &check)
     })
 }

@@ -56,7 +56,8 @@ impl Binary {
         let path = path.to_owned();
         let ended = run_to_end(Command::new(&path).arg("-help"), "")?;
         if !ended.status.is_some_and(|status| status.success()) {
-            let text = format!("{} -help {}", path.display(), ended.how());
+            let said = ended.stderr.trim();
+            let text = format!("{} -help {}, saying: {said}", path.display(), ended.how());
             return Err(Failure::new(Exit::DidNotBoot, text).into());
         }
         Ok(Binary { path, help: ended.stdout })
@@ -67,6 +68,24 @@ impl Binary {
         self.help.lines().find(|line| {
             line.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         })
+    }
+
+    /// The names of the options that contain `part`, as the help lists them.
+    pub fn options_like(&self, part: &str) -> Vec<&str> {
+        let names = self.help.lines().filter(|line| line.starts_with('-'));
+        let names = names.filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| name.contains(part)).collect()
+    }
+
+    /// What it says it is, without the copyright.
+    pub fn version(&self) -> &str {
+        let line = self.help.lines().next().unwrap_or_default();
+        line.split_once(", ").map_or(line, |(version, _)| version)
+    }
+
+    /// Whether it says that it is a system emulator.
+    pub fn is_system_emulator(&self) -> bool {
+        self.help.starts_with("QEMU emulator version ")
     }
 
     /// Runs the binary until it ends by itself, or its limit is reached. It leaves `command-line`
@@ -135,10 +154,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_system_emulator_says_what_it_is() {
+        for first in
+            ["QEMU emulator version 10.0.13 (Debian 1:10.0.13)", "QEMU emulator version 0.15.93"]
+        {
+            let help = format!("{first}, Copyright (c) 2003-2008 Fabrice Bellard\nusage: qemu\n");
+            let binary = Binary { path: "qemu".into(), help };
+            assert!(binary.is_system_emulator());
+            assert_eq!(binary.version(), first);
+        }
+    }
+
+    #[test]
     fn an_option_is_offered_only_under_its_whole_name() {
         let help = "-pcram-files  other\n-pcram-file PATH\n                the file\n".to_owned();
         let binary = Binary { path: "qemu".into(), help };
         assert_eq!(binary.option_help("-pcram-file"), Some("-pcram-file PATH"));
         assert_eq!(binary.option_help("-pcram"), None);
+        assert_eq!(binary.options_like("file"), ["-pcram-files", "-pcram-file"]);
+        assert!(!binary.is_system_emulator());
     }
 }
