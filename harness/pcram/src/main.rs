@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 use pcram::command::{
-    self, apply, build, cache, check, completions, fetch, list, manual, refresh, verify,
+    self, apply, boot, build, cache, check, completions, fetch, list, manual, refresh, verify,
 };
 use std::process::ExitCode;
 
@@ -32,6 +32,8 @@ enum Command {
     Build(build::Args),
     /// Try the checks on QEMUs that were built before
     Check(check::Args),
+    /// Boot a patched QEMU in front of you, with its RAM in a file
+    Boot(boot::Args),
     /// Show what the cache holds, and remove what is not wanted any more
     Cache(cache::Args),
     /// Print what a shell needs to complete command lines
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Refresh(args) => refresh::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
+        Command::Boot(args) => boot::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Completions(args) => completions::run(Cli::command(), args),
         Command::Manual(args) => manual::run(Cli::command(), args),

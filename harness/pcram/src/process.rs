@@ -132,20 +132,7 @@ impl Group {
     /// # Errors
     /// Those of [`Command::spawn`].
     pub fn spawn_ending(command: &mut Command, ending: Ending) -> io::Result<Group> {
-        let owner = getpid();
-        let death = ending.first_signal();
-        // SAFETY: between fork and exec only prctl and getppid are called, plain system calls
-        // that neither allocate nor take locks.
-        unsafe {
-            command.pre_exec(move || {
-                set_parent_process_death_signal(Some(death))?;
-                // The owner may have died before the signal was asked for.
-                if getppid() != Some(owner) {
-                    return Err(io::Error::other("the process that started this one is gone"));
-                }
-                Ok(())
-            });
-        }
+        die_with_owner(command, ending.first_signal());
         let mut groups = live();
         if ENDING.load(Ordering::SeqCst) {
             drop(groups);
@@ -232,6 +219,24 @@ impl Drop for Group {
     fn drop(&mut self) {
         // Nobody is left to tell; the child is dead either way.
         let _ = self.kill();
+    }
+}
+
+/// Has the kernel send `signal` to the child that `command` becomes, when the thread that spawns it
+/// ends.
+pub fn die_with_owner(command: &mut Command, signal: Signal) {
+    let owner = getpid();
+    // SAFETY: between fork and exec only prctl and getppid are called, plain system calls that
+    // neither allocate nor take locks.
+    unsafe {
+        command.pre_exec(move || {
+            set_parent_process_death_signal(Some(signal))?;
+            // The owner may have died before the signal was asked for.
+            if getppid() != Some(owner) {
+                return Err(io::Error::other("the process that started this one is gone"));
+            }
+            Ok(())
+        });
     }
 }
 

@@ -5,6 +5,7 @@ use super::cannot::{self, Cannot};
 use super::need::Need;
 use super::procedure::Procedure;
 use crate::failure::Failure;
+use crate::machine::launch::opt_value;
 use anyhow::{Context, Result};
 use regex::Regex;
 use serde::Deserialize;
@@ -193,6 +194,11 @@ impl Catalogue {
             Some(Cannot { check, .. }) => Err(format!("no check is named {check}")),
             None => Ok(()),
         }
+    }
+
+    /// The words that give a QEMU the RAM file at `path`.
+    pub fn ram_file_args(&self, path: &Path) -> Vec<String> {
+        self.ram_file.iter().map(|word| word.replace("{opt-path}", &opt_value(path))).collect()
     }
 
     /// The checks whose name matches one of `patterns`, where `*` stands for any characters. Where

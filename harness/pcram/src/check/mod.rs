@@ -120,7 +120,7 @@ pub fn abandon() {
 }
 
 /// Has `folder`, which the check under way made, removed where a signal ends the run.
-fn leave_nothing_in(folder: &Path) {
+pub(crate) fn leave_nothing_in(folder: &Path) {
     under_way().push(folder.to_owned());
 }
 

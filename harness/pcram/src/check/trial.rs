@@ -6,7 +6,7 @@ use super::ram_file;
 use super::{Bench, NotTried};
 use crate::build::beyond::Beyond;
 use crate::machine::binary::Binary;
-use crate::machine::launch::{Launch, opt_value};
+use crate::machine::launch::Launch;
 use crate::machine::{Machine, sockets};
 use anyhow::{Result, ensure};
 use pcram_mirror::address::RamLayout;
@@ -119,8 +119,7 @@ impl Trial<'_> {
 
     /// The words that give a QEMU the RAM file at `path`.
     pub fn ram_file_args(&self, path: &Path) -> Vec<String> {
-        let words = self.bench.catalogue.ram_file.iter();
-        words.map(|word| word.replace("{opt-path}", &opt_value(path))).collect()
+        self.bench.catalogue.ram_file_args(path)
     }
 
     /// The folder that a RAM file lies in.

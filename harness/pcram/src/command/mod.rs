@@ -1,6 +1,7 @@
 //! The commands, a file each, and what they share: options, a run, and how it ends.
 
 pub mod apply;
+pub mod boot;
 pub mod build;
 pub mod cache;
 pub mod check;
@@ -158,6 +159,7 @@ fn end_everything_on_a_signal() {
         if signals.forever().next().is_some() {
             process::kill_all();
             check_room::abandon();
+            boot::give_back();
             eprintln!("\ninterrupted; every process of this run was ended");
             std::process::exit(Exit::Interrupted.code().into());
         }

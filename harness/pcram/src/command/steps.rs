@@ -144,6 +144,13 @@ pub(super) struct Built<'a> {
     provenance: Provenance<'a>,
 }
 
+impl Built<'_> {
+    /// The QEMU with the series.
+    pub(super) fn patched(&self) -> &Path {
+        &self.pair.patched.qemu_system
+    }
+}
+
 /// QEMU without and with the series, built or found, and all that goes beyond that where
 /// `thorough` asks for it; missing system packages are found before anything is fetched.
 pub(super) fn build<'a>(

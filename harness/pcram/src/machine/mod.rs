@@ -207,7 +207,8 @@ fn said(folder: &Path) -> String {
     if text.trim().is_empty() { "nothing".to_owned() } else { text.trim().to_owned() }
 }
 
-fn shell_line(command: &Command) -> String {
+/// A command line as a shell takes it, with a line break at its end.
+pub fn shell_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ") + "\n"
 }
