@@ -2,6 +2,7 @@
 
 use super::{Revision, Run, patches, steps};
 use crate::event::Outcome;
+use crate::failure::Failure;
 use crate::series::nearest;
 use crate::source::{Choice, Release, Releases, Source, Wanted};
 use anyhow::Result;
@@ -77,6 +78,20 @@ pub(super) fn aim(run: &Run, revision: &Revision, offline: bool) -> Result<Aim> 
             })?;
             let (series, made_for) = (nearest.dir, Some(nearest.release));
             Ok(Aim { wanted, series, made_for, source: Some(source) })
+        }
+    }
+}
+
+/// The series that says what is promised, where no source is at hand to choose one for.
+pub(super) fn promised(revision: &Revision) -> Result<PathBuf> {
+    if let Some(series) = &revision.series {
+        return Ok(series.clone());
+    }
+    match wanted(revision)? {
+        Wanted::Release(release) => Ok(patches()?.join(release.series)),
+        Wanted::Other { name, .. } => {
+            let why = "--series DIR says what is promised of it";
+            Err(Failure::usage(format!("{name} is no revision of the list; {why}")).into())
         }
     }
 }

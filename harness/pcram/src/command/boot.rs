@@ -53,8 +53,8 @@ pub fn run(global: Global, args: Args) -> ExitCode {
     let label = args.revision.label().to_owned();
     super::run(global, &label, |run| match &args.qemu {
         Some(qemu) => {
-            let series = aim::aim(run, &args.revision, true)?.series;
-            boot(run, &args, &given::qemu(qemu)?, &Catalogue::of_series(&series)?)
+            let catalogue = Catalogue::of_series(&aim::promised(&args.revision)?)?;
+            boot(run, &args, &given::qemu(qemu)?, &catalogue)
         }
         None => {
             let aim = aim::aim(run, &args.revision, true)?;

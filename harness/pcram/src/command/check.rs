@@ -75,8 +75,7 @@ fn theirs(
     qemu: &Path,
     options: &Options,
 ) -> Result<Exit> {
-    let series = aim::aim(run, revision, true)?.series;
-    let catalogue = steps::catalogue(&series, options)?;
+    let catalogue = steps::catalogue(&aim::promised(revision)?, options)?;
     let name = match revision.label() {
         "" => qemu.display().to_string(),
         label => label.to_owned(),
