@@ -8,6 +8,8 @@ use crate::{Place, StreamError};
 pub(crate) const SUBSECTION: u8 = 5;
 /// No machine's name comes near this.
 const LONGEST_NAME: u32 = 1024;
+/// What a RAM block's name may take, with the NUL at its end (`RAMBlock.idstr`).
+const PADDED: usize = 256;
 /// Page sizes whose low bits have room for every RAM_SAVE_FLAG: 1 KiB to 64 KiB.
 const PAGE_BITS: std::ops::RangeInclusive<u32> = 10..=16;
 
@@ -22,6 +24,8 @@ pub struct Configuration {
     pub capabilities: Vec<String>,
     /// The guest's UUID, if it has one and it is to be validated.
     pub uuid: Option<[u8; 16]>,
+    /// The RAM blocks whose pages are not in the stream, as the carried series says it.
+    pub external_ram: Vec<String>,
 }
 
 impl Configuration {
@@ -60,6 +64,11 @@ impl Configuration {
                 }
             }
             ("configuration/uuid", 1) => self.uuid = Some(source.array("a UUID")?),
+            ("configuration/external-ram", 1) => {
+                for _ in 0..source.u32("the number of external RAM blocks")? {
+                    self.external_ram.push(padded(source)?);
+                }
+            }
             // Its length is known only to those who know it.
             _ => {
                 return Err(StreamError::unsupported(place, format!("{name} version {version}")));
@@ -67,6 +76,12 @@ impl Configuration {
         }
         Ok(())
     }
+}
+
+/// A string that is filled up with NULs.
+fn padded<R: Read>(source: &mut Source<R>) -> Result<String, StreamError> {
+    let text = source.text(PADDED, "an external RAM block")?;
+    Ok(text.trim_end_matches('\0').to_owned())
 }
 
 fn page_bits<R: Read>(source: &mut Source<R>) -> Result<u32, StreamError> {
