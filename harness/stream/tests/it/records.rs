@@ -161,7 +161,11 @@ fn the_configuration() {
         .subsection("configuration/target-page-bits", 1)
         .u32(13)
         .subsection("configuration/uuid", 1)
-        .raw(b"0123456789abcdef");
+        .raw(b"0123456789abcdef")
+        .subsection("configuration/external-ram", 1)
+        .u32(1)
+        .raw(b"pc.ram")
+        .raw(&[0; 250]);
     let mut reader = Reader::new(stream.bytes.as_slice());
     reader.next_record().unwrap();
     let expected = Configuration {
@@ -169,7 +173,7 @@ fn the_configuration() {
         target_page_bits: Some(13),
         capabilities: vec!["x-ignore-shared".into(), "other".into()],
         uuid: Some(*b"0123456789abcdef"),
-        external_ram: Vec::new(),
+        external_ram: vec!["pc.ram".into()],
     };
     let record = reader.next_record().unwrap().unwrap();
     assert_eq!(record.kind, RecordKind::Configuration(&expected));
