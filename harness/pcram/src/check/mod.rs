@@ -37,9 +37,11 @@ mod style;
 use crate::cache::UNDER_WAY;
 use crate::event::{Figure, Row, Verdict};
 use crate::machine::binary::Binary;
+use crate::machine::kvm;
 use anyhow::{Context, Result};
 use board::Board;
 use catalogue::{Catalogue, Check, FileOn};
+use need::Need;
 use provenance::Provenance;
 use std::fmt;
 use std::fs;
@@ -191,7 +193,12 @@ impl Bench<'_> {
             FileOn::Folder => Place::Folder,
             FileOn::Tmpfs => Place::tmpfs()?,
         };
-        check.procedure.run(&Trial { bench: self, board: self.board(check), place, folder })
+        let done =
+            check.procedure.run(&Trial { bench: self, board: self.board(check), place, folder });
+        match done {
+            Err(error) if check.needs.contains(&Need::Kvm) => Err(self.kvms_fault(error, folder)),
+            done => done,
+        }
     }
 
     /// The option that gives a QEMU its RAM file, where this one does not offer it: nothing that
@@ -199,6 +206,15 @@ impl Bench<'_> {
     fn option_lacking(&self) -> Option<&str> {
         let option = self.catalogue.ram_file.first()?;
         self.patched.option_help(option).is_none().then_some(option)
+    }
+
+    /// An error under KVM is a reason to skip where stock runs no guest there any more, either.
+    fn kvms_fault(&self, error: anyhow::Error, folder: &Path) -> anyhow::Error {
+        let Some(stock) = self.stock else { return error };
+        match kvm::usable(stock, &folder.join("stock-under-kvm")) {
+            Ok(()) => error,
+            Err(why) => NotTried(format!("{error:#}; with stock: {why}")).into(),
+        }
     }
 
     fn board(&self, check: &Check) -> Board {

@@ -4,10 +4,14 @@
 //! must not turn its own checks into skips.
 
 use super::Bench;
+use crate::machine::binary::Binary;
+use crate::machine::kvm;
 use crate::machine::offers::Offers;
 use anyhow::Result;
 use serde::Deserialize;
+use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Something without which a check cannot be tried.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -15,6 +19,8 @@ use std::path::Path;
 pub enum Need {
     /// The unpatched QEMU of the same source, to compare with.
     Stock,
+    /// KVM, under which the bare guest has counted on this host.
+    Kvm,
     /// A migration capability, e.g. `capability multifd`.
     Capability(String),
     /// A migration parameter's value, e.g. `parameter mode cpr-reboot`: the parameter is known.
@@ -40,6 +46,7 @@ impl TryFrom<String> for Need {
         let words: Vec<_> = text.split_whitespace().collect();
         Ok(match words[..] {
             ["stock"] => Need::Stock,
+            ["kvm"] => Need::Kvm,
             ["capability", name] => Need::Capability(name.into()),
             ["parameter", name] => Need::Parameter(name.into()),
             ["machine", name] => Need::Machine(name.into()),
@@ -71,6 +78,7 @@ impl Need {
                 Some("there is no unpatched QEMU to compare with".into())
             }
             Need::Stock => None,
+            Need::Kvm => without_kvm(binary, bench.folder),
             Need::Capability(name) => {
                 lacking(offers()?.capabilities.contains(name), format!("capability {name}"))
             }
@@ -97,6 +105,19 @@ impl Need {
             }
         })
     }
+}
+
+/// Why KVM is of no use, found out once in a run.
+fn without_kvm(binary: &Binary, run: &Path) -> Option<String> {
+    static FOUND: OnceLock<Option<String>> = OnceLock::new();
+    let find = || {
+        let folder = run.join("kvm");
+        let found = kvm::usable(binary, &folder).err().map(|why| why.to_string());
+        // What cannot be removed now is pruned with its run.
+        let _ = fs::remove_dir_all(&folder);
+        found
+    };
+    FOUND.get_or_init(find).clone()
 }
 
 fn unusable(path: &str) -> Option<String> {
