@@ -1,5 +1,7 @@
 //! The tool as tests that need a QEMU run it: as a process of its own, read through its JSON.
 
+pub mod small_tree;
+
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write;
@@ -118,14 +120,7 @@ pub fn damaged_series(patches: &[&str]) -> TempDir {
         std::fs::copy(&path, folder.path().join(path.file_name().expect("a name")))
             .expect("a copy");
     }
-    let checks = root().join("patches/checks.toml");
-    std::fs::copy(checks, folder.path().join("checks.toml")).expect("a copy of the checks");
-    let included = folder.path().join("checks");
-    std::fs::create_dir(&included).expect("a folder for the checks");
-    for entry in std::fs::read_dir(root().join("patches/checks")).expect("the included checks") {
-        let path = entry.expect("an entry").path();
-        std::fs::copy(&path, included.join(path.file_name().expect("a name"))).expect("a copy");
-    }
+    copy_checks(folder.path());
     let list = folder.path().join("series");
     let mut series = std::fs::read_to_string(&list).expect("the series file");
     for patch in patches {
@@ -136,4 +131,17 @@ pub fn damaged_series(patches: &[&str]) -> TempDir {
     }
     std::fs::write(list, series).expect("the series file is written");
     folder
+}
+
+/// Copies the promises and checks into the folder of a series.
+pub fn copy_checks(series: &Path) {
+    let patches = root().join("patches");
+    let copy = |from: &Path, to: PathBuf| std::fs::copy(from, to).expect("a copy of the checks");
+    copy(&patches.join("checks.toml"), series.join("checks.toml"));
+    let included = series.join("checks");
+    std::fs::create_dir(&included).expect("a folder for the checks");
+    for entry in std::fs::read_dir(patches.join("checks")).expect("the included checks") {
+        let path = entry.expect("an entry").path();
+        copy(&path, included.join(path.file_name().expect("a name")));
+    }
 }

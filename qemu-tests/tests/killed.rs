@@ -1,20 +1,18 @@
 //! The tool killed at random moments in every step leaves nothing that the next run does not clean,
 //! and the next run succeeds.
 //!
-//! The source is a tree of the test's own, whose "compiler" makes scripts that start the QEMUs that
-//! were built before: a mock of a QEMU that takes an hour to build 200 times. What is built, kept,
-//! started and checked beyond that is the real thing.
+//! The source is a small tree that stands for a QEMU ([`qemu_tests::small_tree`]), which would take a
+//! day to build 200 times. What is kept, started and checked is the real thing.
 
-use qemu_tests::{REVISION, root, run, tool};
+use qemu_tests::small_tree::SmallTree;
+use qemu_tests::{REVISION, tool};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How often the tool is killed.
 const KILLS: usize = 200;
@@ -26,32 +24,6 @@ const STEPS: [&str; 5] = ["fetch", "apply", "build stock", "build patched", "che
 const LIMIT: Duration = Duration::from_secs(60);
 /// The variable that marks every process of these runs.
 const MARK: &str = "PCRAM_TEST_KILLED";
-
-/// "Compiles" a file into a script that starts the program that it names.
-const CONFIGURE: &str = r#"#!/bin/sh
-if [ "$1" = --help ]; then exit; fi
-src=$(cd "$(dirname "$0")"; pwd)
-cat > build.ninja <<EOF
-rule cc
-  command = { echo '#!/bin/sh'; cat \$in; } > \$out; chmod +x \$out
-build qemu-system-x86_64: cc $src/system
-build qemu-img: cc $src/img
-EOF
-"#;
-
-const PATCH: &str = "\
-Subject: [PATCH] start the patched QEMU
-
-Since it is the one that is checked.
----
-diff --git a/system b/system
---- a/system
-+++ b/system
-@@ -1,2 +1,2 @@
--exec STOCK \"$@\"
-+exec PATCHED \"$@\"
- # the end
-";
 
 /// A small deterministic generator (splitmix64), so that a run can be repeated.
 struct Random(u64);
@@ -68,58 +40,18 @@ impl Random {
 }
 
 struct Stage {
-    dir: TempDir,
-    programs: BTreeMap<&'static str, String>,
+    tree: SmallTree,
 }
 
 impl Stage {
     fn new() -> Stage {
-        let told = run(&["build", REVISION]);
-        assert_eq!(told.code(), Some(0), "{}", told.text());
-        let program = |step: &str| {
-            let step = told.of("step-finished").find(|each| each["step"] == step).unwrap();
-            let mut figures = step["evidence"].as_array().unwrap().iter();
-            let figure = figures.find(|each| each["name"] == "qemu-system-x86_64").unwrap();
-            PathBuf::from(figure["value"].as_str().unwrap())
-        };
-        let patched = program("build patched");
-        let img = patched.with_file_name("qemu-img");
-        let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let stock = text(&program("build stock"));
-        let programs = [("STOCK", stock), ("PATCHED", text(&patched)), ("IMG", text(&img))];
-        let stage = Stage { dir: tempfile::tempdir().unwrap(), programs: programs.into() };
-        let series = stage.path("series");
-        fs::create_dir_all(series.join("checks")).unwrap();
-        fs::create_dir(stage.path("tmp")).unwrap();
-        fs::create_dir(stage.path("tree")).unwrap();
-        fs::write(series.join("series"), "one.patch\n").unwrap();
-        fs::write(series.join("one.patch"), stage.fill_in(PATCH)).unwrap();
-        let checks = root().join("patches");
-        fs::copy(checks.join("checks.toml"), series.join("checks.toml")).unwrap();
-        for entry in fs::read_dir(checks.join("checks")).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, series.join("checks").join(path.file_name().unwrap())).unwrap();
-        }
-        stage
+        let tree = SmallTree::new();
+        fs::create_dir(tree.path("tmp")).unwrap();
+        Stage { tree }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn fill_in(&self, text: &str) -> String {
-        self.programs.iter().fold(text.to_owned(), |text, (name, path)| text.replace(name, path))
-    }
-
-    /// A source that no run has seen, so that every step has something to do.
-    fn renew(&self, number: usize) {
-        let tree = self.path("tree");
-        let write = |name: &str, text: &str| fs::write(tree.join(name), text).unwrap();
-        write("system", &self.fill_in("exec STOCK \"$@\"\n# the end\n"));
-        write("img", &self.fill_in("exec IMG \"$@\"\n"));
-        write("number", &number.to_string());
-        write("configure", CONFIGURE);
-        fs::set_permissions(tree.join("configure"), fs::Permissions::from_mode(0o755)).unwrap();
+        self.tree.path(name)
     }
 
     fn command(&self) -> Command {
@@ -133,7 +65,7 @@ impl Stage {
         for name in paths {
             command.arg(format!("--{name}")).arg(self.path(name));
         }
-        command.env("TMPDIR", self.path("tmp")).env(MARK, self.dir.path());
+        command.env("TMPDIR", self.path("tmp")).env(MARK, self.tree.dir());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
@@ -167,7 +99,7 @@ impl Stage {
 
     /// Processes of these runs that still live.
     fn processes(&self) -> Vec<String> {
-        let mark = format!("{MARK}={}", self.dir.path().display()).into_bytes();
+        let mark = format!("{MARK}={}", self.tree.dir().display()).into_bytes();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
@@ -180,7 +112,7 @@ impl Stage {
 
     fn mounts(&self) -> Vec<String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let here = self.dir.path().to_str().unwrap();
+        let here = self.tree.dir().to_str().unwrap();
         mounts.lines().filter(|line| line.contains(here)).map(str::to_owned).collect()
     }
 
@@ -227,7 +159,7 @@ fn has_ended(child: &mut Child) -> bool {
 #[test]
 fn killed_at_any_moment_the_next_run_cleans_up_and_succeeds() {
     let stage = Stage::new();
-    stage.renew(0);
+    stage.tree.renew(0);
     let times = stage.succeeds();
     let mut random = Random(2011);
     let mut hit: BTreeMap<&str, usize> = BTreeMap::new();
@@ -235,7 +167,7 @@ fn killed_at_any_moment_the_next_run_cleans_up_and_succeeds() {
     for number in 0..KILLS {
         let step = STEPS[number % STEPS.len()];
         if number % IN_A_ROW == 0 {
-            stage.renew(1 + number);
+            stage.tree.renew(1 + number);
         }
         stage.forget();
         let mut child = stage.command().spawn().unwrap();
