@@ -7,6 +7,7 @@
 
 use std::cell::OnceCell;
 use std::fmt;
+use std::mem::discriminant;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -140,20 +141,25 @@ pub fn apply(
 
 /// How many patches went on in which way.
 fn summary(patches: &[AppliedPatch]) -> String {
+    let ways = [
+        How::Exact,
+        How::Offset(Vec::new()),
+        How::ThreeWay(Vec::new()),
+        How::AlreadyThere(Vec::new()),
+    ];
+    let counted: Vec<_> = ways
+        .iter()
+        .map(|way| {
+            let alike = |patch: &&AppliedPatch| discriminant(&patch.how) == discriminant(way);
+            (way, patches.iter().filter(alike).count())
+        })
+        .filter(|(_, count)| *count > 0)
+        .map(|(way, count)| format!("{count} {way}"))
+        .collect();
     let count = patches.len();
-    let mut ways: Vec<(String, usize)> = Vec::new();
-    for way in patches.iter().map(|patch| patch.how.to_string()) {
-        match ways.iter_mut().find(|(other, _)| *other == way) {
-            Some((_, count)) => *count += 1,
-            None => ways.push((way, 1)),
-        }
-    }
-    match ways.as_slice() {
-        [(way, _)] if way == "exact" => format!("{count} patches apply exactly"),
-        ways => {
-            let ways: Vec<_> = ways.iter().map(|(way, count)| format!("{count} {way}")).collect();
-            format!("{count} patches: {}", ways.join(", "))
-        }
+    match patches.iter().all(|patch| patch.how == How::Exact) {
+        true => format!("{count} patches apply exactly"),
+        false => format!("{count} patches: {}", counted.join(", ")),
     }
 }
 

@@ -225,5 +225,5 @@ fn the_summary_counts_each_way() {
     let exact = || patch(How::Exact);
     assert_eq!(summary(&[exact(), exact()]), "2 patches apply exactly");
     let all = [exact(), patch(How::ThreeWay(vec![])), exact(), patch(How::Offset(vec![]))];
-    assert_eq!(summary(&all), "4 patches: 2 exact, 1 three-way, 1 with an offset");
+    assert_eq!(summary(&all), "4 patches: 2 exact, 1 with an offset, 1 three-way");
 }
