@@ -3,7 +3,7 @@
 
 use super::{Global, Revision, aim, steps, stop};
 use crate::failure::Exit;
-use crate::series::Series;
+use crate::series::{Series, expect_vacant};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +25,7 @@ pub struct Args {
 pub fn run(global: Global, args: Args) -> ExitCode {
     let Args { revision, to, write_series } = args;
     super::run(global, revision.label(), |run| {
+        [&to, &write_series].into_iter().flatten().try_for_each(|dir| expect_vacant(dir))?;
         let aim = aim::aim(run, &revision, run.global.offline)?;
         let series = Series::load(&aim.series)?;
         let source = steps::source(run, &revision, &aim)?;

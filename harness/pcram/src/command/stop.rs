@@ -76,13 +76,13 @@ fn way_on(dir: &Path, handed: &HandedOver) -> String {
         left => format!("it goes on with the {left} that are left"),
     };
     let edit = if files.is_empty() {
-        "No file has conflict markers. In the work tree:\n  \
+        "No file has conflict markers. In that folder:\n  \
          git am --show-current-patch=diff | git apply --reject\n                          \
          # puts in what fits; the rest is in files *.rej\n  \
          git add FILE...         # once it is right"
             .to_owned()
     } else {
-        format!("Edit the conflicts there, and then:\n  git add {}", files.join(" "))
+        format!("Edit the conflicts, and then, in that folder:\n  git add {}", files.join(" "))
     };
     format!(
         "The work tree {place} is left to you, stopped in `git am`.\n{edit}\n  \

@@ -18,7 +18,6 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, anyhow};
 use git2::{ObjectType, Oid, Repository};
 
-use super::git::is_occupied;
 use crate::cache::Cache;
 use crate::cache::store::{self, Mode, TreeFile};
 use crate::event::Step;
@@ -61,11 +60,24 @@ pub fn checkout(cache: &Cache, step: &Step, tree: &str, dir: &Path) -> Result<Ch
 /// # Errors
 /// A [`Failure`] where it is not; else as [`checkout`].
 pub fn export(cache: &Cache, step: &Step, tree: &str, dir: &Path) -> Result<Changes> {
-    if is_occupied(dir) {
+    expect_vacant(dir)?;
+    checkout(cache, step, tree, dir)
+}
+
+/// Sees to it that `dir`, a folder of the user's, is new or empty.
+///
+/// # Errors
+/// A [`Failure`] where it is not.
+pub fn expect_vacant(dir: &Path) -> Result<()> {
+    let occupied = match fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    if occupied {
         let text = format!("{} is no empty folder: name a new one", dir.display());
         return Err(Failure::usage(text).into());
     }
-    checkout(cache, step, tree, dir)
+    Ok(())
 }
 
 /// What stands at a path of the tree.

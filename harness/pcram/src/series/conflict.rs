@@ -1,6 +1,7 @@
 //! Why a patch does not apply: the hunk, what it expects, and what stands there instead; and what
 //! keeps it from being merged.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use anyhow::Result;
@@ -101,7 +102,11 @@ fn explain(patch: &Patch, file: &str, line: usize, text: &str) -> Option<String>
     let number = hunks.iter().position(|hunk| hunk.start == line)?;
     let hunk = &hunks[number];
     let lines: Vec<&str> = text.lines().collect();
-    let at = nearest(&lines, hunk);
+    let mut shown = format!("\n  {file}, hunk {}: {}", number + 1, hunk.header);
+    let at = nearest(&lines, hunk).unwrap_or_else(|| {
+        shown += "\n  no line that it expects stands in the file; where it says, there is:";
+        hunk.start.saturating_sub(1)
+    });
     let differing: Vec<_> = hunk
         .expected
         .iter()
@@ -109,7 +114,6 @@ fn explain(patch: &Patch, file: &str, line: usize, text: &str) -> Option<String>
         .map(|(offset, expected)| (at + offset, expected.as_str(), lines.get(at + offset).copied()))
         .filter(|(_, expected, found)| *found != Some(expected))
         .collect();
-    let mut shown = format!("\n  {file}, hunk {}: {}", number + 1, hunk.header);
     for (at, expected, found) in differing.iter().take(SHOWN) {
         let line = at + 1;
         let found = found.unwrap_or("(the end of the file)");
@@ -123,15 +127,18 @@ fn explain(patch: &Patch, file: &str, line: usize, text: &str) -> Option<String>
 }
 
 /// Where in the file most of the hunk's lines stand; of places that are as good, the one nearest
-/// to where it says.
-fn nearest(lines: &[&str], hunk: &Hunk) -> usize {
+/// to where it says. None where no line of it stands in line with another: blank lines and lone
+/// braces stand everywhere.
+fn nearest(lines: &[&str], hunk: &Hunk) -> Option<usize> {
     let said = hunk.start.saturating_sub(1);
+    let says_something = |line: &str| line.contains(char::is_alphanumeric);
     let equal = |at: usize| {
         let pairs = lines[at..].iter().zip(&hunk.expected);
-        pairs.filter(|(found, expected)| **found == expected.as_str()).count()
+        let equal = pairs.filter(|(found, expected)| **found == expected.as_str());
+        equal.filter(|(found, _)| says_something(found)).count()
     };
-    let places = 0..lines.len();
-    places.max_by_key(|&at| (equal(at), std::cmp::Reverse(at.abs_diff(said)))).unwrap_or_default()
+    let places = (0..lines.len()).map(|at| (equal(at), Reverse(at.abs_diff(said)), at));
+    places.max().filter(|(equal, ..)| *equal > 0).map(|(.., at)| at)
 }
 
 /// The hunks of `patch` for `file`.

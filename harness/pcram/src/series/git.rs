@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
@@ -209,12 +209,4 @@ pub(super) fn pipe(command: &mut Command, input: &[u8]) -> Result<Output> {
     .with_context(running)?;
     let status = group.wait().with_context(running)?;
     Ok(Output { status, stdout, stderr })
-}
-
-/// Whether `dir` is there already and has anything in it, or is no folder.
-pub(super) fn is_occupied(dir: &Path) -> bool {
-    match fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    }
 }

@@ -13,13 +13,13 @@ use git2::Repository;
 
 use super::Series;
 use super::apply::{Onto, Stopped};
+use super::checkout::expect_vacant;
 use super::commits::{commits, mail};
-use super::git::{Git, answer, is_occupied, pipe, said};
+use super::git::{Git, answer, pipe, said};
 use super::images::images;
 use super::three_way::provide;
 use crate::cache::Cache;
 use crate::event::Step;
-use crate::failure::Failure;
 
 /// The tag of the commit that the series begins after.
 pub(super) const BASE: &str = "pcram-base";
@@ -42,7 +42,7 @@ pub struct HandedOver {
 /// empty. `what` says what `onto` is.
 ///
 /// # Errors
-/// A [`Failure`] where the folder is not; else where something cannot be written.
+/// A `Failure` where the folder is not; else where something cannot be written.
 pub fn hand_over(
     cache: &Cache,
     step: &Step,
@@ -52,10 +52,7 @@ pub fn hand_over(
     stopped: &Stopped,
     dir: &Path,
 ) -> Result<HandedOver> {
-    if is_occupied(dir) {
-        let text = format!("{} is no empty folder: name a new one", dir.display());
-        return Err(Failure::usage(text).into());
-    }
+    expect_vacant(dir)?;
     let dir = std::path::absolute(dir)?;
     let git = Git::new(cache)?;
     let made = commits(&git, series, &onto.tree, what, &stopped.applied)?;

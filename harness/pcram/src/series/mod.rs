@@ -14,7 +14,7 @@ mod three_way;
 pub(crate) mod upstream;
 
 pub use apply::{Applied, AppliedPatch, How, Onto, Stopped, apply};
-pub use checkout::{Changes, checkout, export};
+pub use checkout::{Changes, checkout, expect_vacant, export};
 pub use hand_over::{HandedOver, hand_over};
 pub use nearest::{Candidate, Nearest, nearest};
 pub use refresh::{refresh, write_applied};

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use git2::{Repository, Status, StatusOptions};
+use git2::{Repository, RepositoryState, Status, StatusOptions};
 
 use super::Series;
 use super::apply::{Applied, Onto};
+use super::checkout::expect_vacant;
 use super::commits::commits;
-use super::git::{Git, Way, is_occupied};
+use super::git::{Git, Way};
 use super::hand_over::BASE;
 use crate::cache::Cache;
 use crate::failure::Failure;
@@ -56,11 +57,9 @@ pub fn refresh(cache: &Cache, from: &Path, dir: &Path) -> Result<usize> {
     let wrong = |what: String| Failure::usage(format!("{}: {what}", from.display()));
     let repo = Repository::open(from)
         .map_err(|error| wrong(format!("no git work tree is here: {}", error.message())))?;
-    if repo.path().join("rebase-apply").exists() {
-        return Err(wrong(
-            "`git am` is still under way: end it with `git am --continue` first".to_owned(),
-        )
-        .into());
+    if repo.state() != RepositoryState::Clean {
+        let text = "`git am` or its like is still under way: end it with `git am --continue` first";
+        return Err(wrong(text.to_owned()).into());
     }
     if let Some(file) = uncommitted(&repo)? {
         return Err(wrong(format!("{file} has changes: commit them first")).into());
@@ -83,10 +82,7 @@ fn uncommitted(repo: &Repository) -> Result<Option<String>> {
 
 /// Writes the commits of `git` as a series, tries it, and moves it to `dir`.
 fn write(cache: &Cache, git: &Git, base: &str, head: &str, dir: &Path) -> Result<usize> {
-    if is_occupied(dir) {
-        let text = format!("{} is no empty folder: name a new one", dir.display());
-        return Err(Failure::usage(text).into());
-    }
+    expect_vacant(dir)?;
     let scratch = cache.scratch(cache.root())?;
     let into = scratch.path().to_string_lossy().into_owned();
     let range = format!("{base}..{head}");

@@ -152,6 +152,21 @@ fn nothing_applies_with_fuzz() {
 }
 
 #[test]
+fn what_stands_everywhere_does_not_tell_where_a_hunk_belongs() {
+    let (_guard, cache) = cache();
+    let code = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1,4 +1,5 @@\n {\n     call();\n+    \
+                more();\n }\n \n";
+    let near = "int a;\n{\n}\n\n{\n    call();\n    other();\n}\n\n";
+    let base = tree(&cache, &[("f", Mode::File, near)]);
+    let text = refusal(&cache, &base, &[code]);
+    assert!(text.contains("line 7: expected: }") && !text.contains("line 6:"), "{text}");
+    let base = tree(&cache, &[("f", Mode::File, "int a;\n{\n}\n\n")]);
+    let text = refusal(&cache, &base, &[code]);
+    assert!(text.contains("f, hunk 1: @@ -1,4 +1,5 @@"), "{text}");
+    assert!(text.contains("no line that it expects stands in the file"), "{text}");
+}
+
+#[test]
 fn the_patch_that_does_not_apply_is_named_with_its_place() {
     let (_guard, cache) = cache();
     let base = tree(&cache, &[("f", Mode::File, &numbers(1..=20))]);

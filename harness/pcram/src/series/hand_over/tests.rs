@@ -72,7 +72,7 @@ fn what_was_resolved_becomes_a_series_that_applies_exactly() {
     let status = ask(&tree, &["status", "--porcelain"]);
     assert_eq!(status, format!("UU {FILE}"), "nothing else differs");
     let error = refresh(&cache, &tree, &dir.path().join("early")).unwrap_err();
-    assert!(error.to_string().contains("`git am` is still under way"), "{error}");
+    assert!(error.to_string().contains("`git am` or its like is still under way"), "{error}");
     assert_eq!(Exit::of(&error), Exit::BadUsage);
 
     let before = ["<<<<<<< HEAD\n", "=======\nTEN\n>>>>>>> two\n"];
