@@ -114,8 +114,19 @@ fn help(args: &[&str]) -> String {
 
 #[test]
 fn each_command_has_a_page_with_its_help() {
-    let commands =
-        ["verify", "list", "fetch", "apply", "build", "check", "cache", "completions", "manual"];
+    let commands = [
+        "verify",
+        "list",
+        "fetch",
+        "apply",
+        "refresh",
+        "build",
+        "check",
+        "boot",
+        "cache",
+        "completions",
+        "manual",
+    ];
     let overview = help(&["--help"]);
     for command in commands {
         assert!(overview.contains(&format!("\n  {command} ")), "no command {command}");
