@@ -122,6 +122,10 @@ fn each_command_has_a_page_with_its_help() {
         "refresh",
         "build",
         "check",
+<<<<<<< HEAD
+=======
+        "boot",
+>>>>>>> gate
         "cache",
         "completions",
         "manual",

@@ -1,16 +1,25 @@
 //! Lines from a QEMU's socket: read by a thread of their own, logged, and handed on.
 //!
 //! A chardev that nobody reads blocks the guest that writes to it, so the thread reads all the
-//! time, whether or not anybody waits.
+//! time, whether or not anybody waits. What a QEMU that has gone mad writes is bounded: lines that
+//! nobody has taken yet, the length of one, and the log.
 
 use super::deadline::Deadline;
 use anyhow::{Context, Result};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
+
+/// How many lines may wait to be taken; a QEMU that writes more is blocked. A guest that dirties its
+/// RAM for minutes reports far less.
+const WAITING: usize = 1 << 16;
+/// How long a line may be, in bytes: the longest answers of a monitor have some hundred thousand.
+const LONGEST: u64 = 16 << 20;
+/// How much of it all the log takes, in bytes.
+const LOGGED: usize = 64 << 20;
 
 /// The receiving end of a socket, line by line.
 pub struct Lines {
@@ -28,14 +37,18 @@ impl Lines {
             .open(log)
             .with_context(|| format!("cannot write the log {}", log.display()))?;
         let mut copy = log.try_clone()?;
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(WAITING);
         thread::Builder::new().name(name.into()).spawn(move || {
             let mut reader = BufReader::new(stream);
-            let mut line = Vec::new();
+            let (mut line, mut logged) = (Vec::new(), 0);
             // An error on the socket is the end of QEMU: the receiver sees a closed channel.
-            while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-                // A log that cannot be written (a full disk) must not stop the guest.
-                let _ = copy.write_all(&line);
+            while matches!((&mut reader).take(LONGEST).read_until(b'\n', &mut line), Ok(n) if n > 0)
+            {
+                logged += line.len();
+                if logged <= LOGGED {
+                    // A log that cannot be written (a full disk) must not stop the guest.
+                    let _ = copy.write_all(&line);
+                }
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
                 line.clear();
                 if sender.send(text).is_err() {
