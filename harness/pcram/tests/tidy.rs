@@ -122,10 +122,7 @@ fn each_command_has_a_page_with_its_help() {
         "refresh",
         "build",
         "check",
-<<<<<<< HEAD
-=======
         "boot",
->>>>>>> gate
         "cache",
         "completions",
         "manual",
