@@ -82,6 +82,10 @@ impl Live {
                 (to, file, stopped)
             }
             Onto::Copy => {
+                // In the middle of a sweep, so that pages of two generations go.
+                let middle = trial.layout()?.pages().nth(trial.ram() as usize / 4096 / 3);
+                let (middle, begun) = (middle.context("no RAM")?, from.guest.generation() + 1);
+                ram_file::await_stamp(&file, &trial.layout()?, middle, SEED, begun)?;
                 from.stop()?;
                 from.migrate("exec:cat > stream")?;
                 from.migrated(|_| Ok(()))?;

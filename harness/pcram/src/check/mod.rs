@@ -33,11 +33,14 @@ mod restore;
 mod sampled;
 mod snapshot_warning;
 mod style;
+mod waiting;
+mod watched;
 
 use crate::cache::UNDER_WAY;
 use crate::event::{Figure, Row, Verdict};
 use crate::machine::binary::Binary;
 use crate::machine::kvm;
+use crate::machine::mounts;
 use anyhow::{Context, Result};
 use board::Board;
 use catalogue::{Catalogue, Check, FileOn};
@@ -123,6 +126,7 @@ fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
 
 /// Removes the folders of the check under way, where a signal ends the run in its middle.
 pub fn abandon() {
+    mounts::detach_all();
     for folder in under_way().drain(..) {
         let _ = fs::remove_dir_all(folder);
     }

@@ -19,6 +19,7 @@ use super::snapshot_warning::SnapshotWarning;
 use super::style::Style;
 use super::trial::Trial;
 use super::visible::Visible;
+use super::waiting::Waiting;
 use anyhow::Result;
 use serde::Deserialize;
 
@@ -48,6 +49,8 @@ pub enum Procedure {
     Live(Live),
     /// Two parties that do not match: what one sent or saved, the other refuses.
     Mismatch(Mismatch),
+    /// A destination that waits leaves its RAM file alone.
+    Waiting(Waiting),
     /// Back to a snapshot, with the RAM of that moment, code included.
     Restore(Restore),
     /// A snapshot says that the RAM is not in it.
@@ -77,6 +80,7 @@ impl Procedure {
             Procedure::Omission(it) => it.check(trial),
             Procedure::Live(it) => it.check(trial),
             Procedure::Mismatch(it) => it.check(trial),
+            Procedure::Waiting(it) => it.check(trial),
             Procedure::Restore(it) => it.check(trial),
             Procedure::SnapshotWarning(it) => it.check(trial),
             Procedure::OtherTargets(it) => it.check(trial),

@@ -8,6 +8,7 @@ pub mod incoming;
 pub mod kind;
 pub mod kvm;
 pub mod launch;
+pub mod mounts;
 pub mod offers;
 pub mod qmp;
 pub mod sockets;

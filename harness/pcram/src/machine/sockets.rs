@@ -4,6 +4,7 @@
 //! They lie in the temporary directory, or where they are asked for, under this process's id, so that what a killed run left is
 //! known by the id of a process that is gone.
 
+use super::mounts;
 use anyhow::{Context, Result};
 use regex::Regex;
 use std::collections::BTreeSet;
@@ -44,6 +45,7 @@ fn sweep(place: &Path) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_dead = |id: &str| !Path::new("/proc").join(id).exists();
         if ours.captures(&name).is_some_and(|found| is_dead(&found[1])) {
+            mounts::detach(&entry.path());
             for name in NAMES {
                 let _ = fs::remove_file(entry.path().join(name));
             }
