@@ -81,6 +81,9 @@ pub struct Check {
     /// Whether it is tried only where everything is asked for.
     #[serde(default)]
     pub thorough: bool,
+    /// Whether nothing else may run beside it: it measures time.
+    #[serde(default)]
+    pub alone: bool,
     /// Where its machine differs from the catalogue's.
     #[serde(default)]
     pub on: Differences,

@@ -21,6 +21,7 @@ mod content;
 mod descriptor;
 mod each_patch;
 mod held;
+mod lanes;
 mod live;
 mod mismatch;
 mod option;
@@ -154,7 +155,7 @@ impl Bench<'_> {
             Some(cannot) => cannot.judge(finding),
             None => finding,
         };
-        under_way().clear();
+        under_way().retain(|each| *each != folder);
         let telling = matches!(finding.verdict, Verdict::Failed | Verdict::Broken);
         let kept = self.keep || telling;
         if kept {

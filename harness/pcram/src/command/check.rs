@@ -19,6 +19,9 @@ pub struct Options {
     /// Try every check, not only those of the default set
     #[arg(long)]
     pub thorough: bool,
+    /// Try N checks at once [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    pub at_once: Option<usize>,
     /// Keep the folder of every check, not only of those that do not hold
     #[arg(long)]
     pub keep: bool,

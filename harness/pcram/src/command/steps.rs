@@ -6,7 +6,7 @@ use crate::build::beyond::{self, pair_and_beyond};
 use crate::build::packages::{self, Use};
 use crate::build::{Flags, Pair, Request as BuildRequest, Variant, finished, pair};
 use crate::check::Bench;
-use crate::check::catalogue::Catalogue;
+use crate::check::catalogue::{Catalogue, Check};
 use crate::check::judge::judge;
 use crate::check::provenance::Provenance;
 use crate::event::{Event, Outcome, Row, Verdict};
@@ -254,12 +254,14 @@ pub(super) fn check(
     let what = format!("{} checks on QEMU {name}", checks.len());
     let rows = run.events.step("check", what, repeat, |step| {
         let mut rows = Vec::new();
-        for (at, check) in checks.iter().enumerate() {
-            step.progress(at as u64, checks.len() as u64, &check.id);
-            let row = bench.try_check(check, format!("{repeat} --row {}", check.id));
-            run.events.send(Event::Row(row.clone()));
-            rows.push(row);
-        }
+        let lanes = options.at_once.unwrap_or_else(processors);
+        let again = |check: &Check| format!("{repeat} --row {}", check.id);
+        step.progress(0, checks.len() as u64, "");
+        bench.try_all(&checks, lanes, again, |row| {
+            rows.push(row.clone());
+            step.progress(rows.len() as u64, checks.len() as u64, &row.id);
+            run.events.send(Event::Row(row));
+        });
         let held = rows.iter().filter(|row| row.verdict == Verdict::Held).count();
         Ok((rows, Outcome::new(format!("{held} of {} hold", checks.len()))))
     })?;
@@ -305,13 +307,12 @@ fn build_request(
     source: &Source,
     jobs: Option<usize>,
 ) -> BuildRequest {
-    let all = || std::thread::available_parallelism().map_or(1, usize::from);
     BuildRequest {
         source: source.tree.clone(),
         // No revision needs a series of its own to build yet.
         toolchain: String::new(),
         flags: Flags::default(),
-        jobs: jobs.unwrap_or_else(all),
+        jobs: jobs.unwrap_or_else(processors),
         offline: run.global.offline,
         repeat: run.repeat("build", revision),
     }
@@ -319,4 +320,8 @@ fn build_request(
 
 fn variant(series: &Series, applied: &Applied) -> Variant {
     Variant::Patched { tree: applied.tree.clone(), series: series.id.clone() }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
