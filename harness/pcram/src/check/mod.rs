@@ -18,9 +18,12 @@ pub mod visible;
 
 mod capability_refused;
 mod content;
+mod crossing;
+mod cut_short;
 mod descriptor;
 mod each_patch;
 mod held;
+mod layout;
 mod live;
 mod mismatch;
 mod option;
@@ -32,7 +35,9 @@ mod refusal;
 mod restore;
 mod sampled;
 mod snapshot_warning;
+mod speed;
 mod style;
+mod unchanged;
 mod waiting;
 mod watched;
 
