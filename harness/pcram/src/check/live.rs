@@ -8,7 +8,7 @@ use super::trial::Trial;
 use crate::machine::deadline::Deadline;
 use crate::machine::guest::Found;
 use crate::machine::{Machine, sockets};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -141,7 +141,6 @@ fn move_live(from: &mut Machine, party: &Party) -> Result<(Machine, bool)> {
         }
         Ok(())
     })?;
-    ensure!(!held_back, "the migration ended before it was under way");
     Ok((to, stopped))
 }
 

@@ -113,7 +113,7 @@ impl Mismatch {
             Via::File => ("file:stream", "file:../source/stream"),
             _ => ("exec:cat > stream", "exec:cat ../source/stream"),
         };
-        let mut from = start_counting(source, None)?;
+        let mut from = source.start_counting(SEED, None)?;
         from.migrate(out)?;
         from.migrated(|_| Ok(()))?;
         let stream = source.folder.join("stream");
@@ -129,21 +129,8 @@ impl Mismatch {
     }
 }
 
-/// The source has a guest that runs and is heard of many times a second: at a destination that
-/// takes it, it is heard of there.
-fn start_counting(source: &Party, disk: Option<&Path>) -> Result<Machine> {
-    let mut launch = source.launch(&[]);
-    launch.disk = disk.map(Path::to_owned);
-    let mut machine = source.start(&launch)?;
-    machine.guest.seed(SEED, 0)?;
-    machine.guest.stamp()?;
-    machine.guest.count()?;
-    machine.guest.counting()?;
-    Ok(machine)
-}
-
 fn live(source: &Party, destination: &Party) -> Result<Attempt> {
-    let mut from = start_counting(source, None)?;
+    let mut from = source.start_counting(SEED, None)?;
     let mut to = destination.start_waiting(&[])?;
     for machine in [&mut from, &mut to] {
         // With it, the source hears of the refusal before it gives the guest away.
@@ -217,7 +204,7 @@ fn afterwards(from: &mut Machine) -> Result<Afterwards> {
 /// Leaves a snapshot of a running guest in the source's disk.
 fn leave_snapshot(source: &Party) -> Result<()> {
     source.create_disk()?;
-    let mut from = start_counting(source, Some(Path::new(DISK)))?;
+    let mut from = source.start_counting(SEED, Some(Path::new(DISK)))?;
     party::savevm(&mut from)?;
     from.quit()?;
     Ok(())

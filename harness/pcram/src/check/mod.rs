@@ -18,10 +18,13 @@ pub mod visible;
 
 mod capability_refused;
 mod content;
+mod crossing;
+mod cut_short;
 mod descriptor;
 mod each_patch;
 mod held;
 mod lanes;
+mod layout;
 mod live;
 mod mismatch;
 mod option;
@@ -33,7 +36,9 @@ mod refusal;
 mod restore;
 mod sampled;
 mod snapshot_warning;
+mod speed;
 mod style;
+mod unchanged;
 mod waiting;
 mod watched;
 

@@ -99,6 +99,19 @@ impl<'a> Party<'a> {
         Ok(machine)
     }
 
+    /// Starts it with a guest that has stamped its RAM, and is heard of many times a second: at a
+    /// destination that takes it, it is heard of there. `disk` is relative to its folder.
+    pub fn start_counting(&self, seed: u64, disk: Option<&Path>) -> Result<Machine> {
+        let mut launch = self.launch(&[]);
+        launch.disk = disk.map(Path::to_owned);
+        let mut machine = self.start(&launch)?;
+        machine.guest.seed(seed, 0)?;
+        machine.guest.stamp()?;
+        machine.guest.count()?;
+        machine.guest.counting()?;
+        Ok(machine)
+    }
+
     /// Starts it waiting for a stream that it is told of later.
     pub fn start_waiting(&self, extra: &[&str]) -> Result<Machine> {
         let words = [&["-incoming", "defer"], extra].concat();

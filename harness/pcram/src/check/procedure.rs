@@ -2,9 +2,12 @@
 
 use super::Finding;
 use super::capability_refused::CapabilityRefused;
+use super::crossing::Crossing;
+use super::cut_short::CutShort;
 use super::descriptor::Descriptor;
 use super::each_patch::EachPatchBuilds;
 use super::held::Held;
+use super::layout::Layout;
 use super::live::Live;
 use super::mismatch::Mismatch;
 use super::omission::Omission;
@@ -16,8 +19,10 @@ use super::refusal::Refusal;
 use super::restore::Restore;
 use super::sampled::Sampled;
 use super::snapshot_warning::SnapshotWarning;
+use super::speed::Speed;
 use super::style::Style;
 use super::trial::Trial;
+use super::unchanged::Unchanged;
 use super::visible::Visible;
 use super::waiting::Waiting;
 use anyhow::Result;
@@ -55,6 +60,16 @@ pub enum Procedure {
     Restore(Restore),
     /// A snapshot says that the RAM is not in it.
     SnapshotWarning(SnapshotWarning),
+    /// A guest moves to or from stock, where neither has a RAM file.
+    Crossing(Crossing),
+    /// A RAM file that fails under its guest is an error that is told.
+    CutShort(CutShort),
+    /// Without the option, a stream has the layout of stock's.
+    Layout(Layout),
+    /// Without the option, the patched QEMU is as fast as stock.
+    Speed(Speed),
+    /// Without the option, the patched QEMU shows what stock shows.
+    Unchanged(Unchanged),
     /// Other targets build, and offer or refuse the option.
     OtherTargets(OtherTargets),
     /// Each patch builds alone.
@@ -83,6 +98,11 @@ impl Procedure {
             Procedure::Waiting(it) => it.check(trial),
             Procedure::Restore(it) => it.check(trial),
             Procedure::SnapshotWarning(it) => it.check(trial),
+            Procedure::Crossing(it) => it.check(trial),
+            Procedure::CutShort(it) => it.check(trial),
+            Procedure::Layout(it) => it.check(trial),
+            Procedure::Speed(it) => it.check(trial),
+            Procedure::Unchanged(it) => it.check(trial),
             Procedure::OtherTargets(it) => it.check(trial),
             Procedure::EachPatchBuilds(it) => it.check(trial),
             Procedure::Style(it) => it.check(trial),

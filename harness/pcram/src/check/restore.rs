@@ -23,7 +23,7 @@ const OLD_STEP: i32 = 3;
 const NEW_STEP: i32 = 7;
 /// How often the code is run at once, and how many reports of a loop are waited for: more than it
 /// takes to have it translated.
-const RUNS: u64 = 100_000;
+const RUNS: u64 = 20_000;
 const REPORTS: usize = 2;
 
 /// The check's own keys.

@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -44,6 +45,7 @@ pub struct Requests {
 pub struct Watched {
     file: PathBuf,
     requests: Arc<Mutex<Requests>>,
+    fails: Arc<AtomicBool>,
     _session: BackgroundSession,
     folder: TempDir,
 }
@@ -58,7 +60,9 @@ impl Watched {
         let file = File::options().read(true).write(true).open(content).with_context(cannot)?;
         let length = file.metadata().with_context(cannot)?.len();
         let requests = Arc::new(Mutex::new(Requests::default()));
-        let system = System { content: file, length, requests: Arc::clone(&requests) };
+        let fails = Arc::new(AtomicBool::new(false));
+        let (seen, failing) = (Arc::clone(&requests), Arc::clone(&fails));
+        let system = System { content: file, length, requests: seen, fails: failing };
         let folder = sockets::folder()?;
         leave_nothing_in(folder.path());
         let mut config = Config::default();
@@ -74,12 +78,17 @@ impl Watched {
             ))
         })?;
         let file = folder.path().join(ram_file::NAME);
-        Ok(Watched { file, requests, _session: session, folder })
+        Ok(Watched { file, requests, fails, _session: session, folder })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.file
+    }
+
+    /// Fails every request to read from now on.
+    pub fn fail_from_now_on(&self) {
+        self.fails.store(true, Ordering::SeqCst);
     }
 
     /// What was asked of it up to now. What was written to it through mappings is asked for first.
@@ -101,6 +110,7 @@ struct System {
     content: File,
     length: u64,
     requests: Arc<Mutex<Requests>>,
+    fails: Arc<AtomicBool>,
 }
 
 impl System {
@@ -177,6 +187,9 @@ impl Filesystem for System {
         reply: ReplyData,
     ) {
         self.note(offset, size as usize, |requests| &mut requests.reads);
+        if self.fails.load(Ordering::SeqCst) {
+            return reply.error(Errno::EIO);
+        }
         let mut bytes = vec![0; size as usize];
         match self.content.read_at(&mut bytes, offset) {
             Ok(read) => reply.data(&bytes[..read]),

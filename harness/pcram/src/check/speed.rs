@@ -1,0 +1,153 @@
+//! Without the option, the patched QEMU is as fast as stock: both are measured in turn, and the
+//! patched one's median is to lie where stock's own measurements lie.
+
+use super::Finding;
+use super::party::{Party, Side};
+use super::trial::Trial;
+use crate::machine::Machine;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Instant;
+
+/// The seed of the guest's stamps.
+const SEED: u64 = 0x5ee0_0083;
+/// How often each QEMU is measured, after one measurement that does not count.
+const PAIRS: usize = 15;
+/// How much slower than stock's slowest the patched one's median may be.
+const MARGIN: f64 = 0.05;
+/// How often the guest writes all its RAM in one measurement.
+const SWEEPS: u32 = 5;
+/// What a migration may send in a second, in bytes: no limit.
+const UNLIMITED: u64 = 1 << 40;
+
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Speed {
+    /// What is measured.
+    benchmark: Benchmark,
+}
+
+/// What is measured, in milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Benchmark {
+    /// How long a stopped guest, all its RAM stamped, takes to migrate to nowhere
+    /// (`query-migrate`, `total-time`).
+    Migrate,
+    /// How long the guest takes to write all its RAM five times.
+    Sweep,
+}
+
+impl Speed {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let ram_mib = trial.board.ram_mib;
+        let mut machines = Vec::new();
+        for (side, name) in [(Side::Stock, "stock"), (Side::Without, "patched")] {
+            let party = Party::new(trial, side, name, ram_mib)?;
+            let mut machine = party.start(&party.launch(&[]))?;
+            machine.guest.seed(SEED, 0)?;
+            machine.guest.stamp()?;
+            machine.limit_migration(UNLIMITED)?;
+            self.measure(&mut machine)?;
+            machines.push(machine);
+        }
+        let mut times = [Vec::new(), Vec::new()];
+        for pair in 0..PAIRS {
+            // Whoever comes first changes from pair to pair.
+            for turn in [pair % 2, 1 - pair % 2] {
+                times[turn].push(self.measure(&mut machines[turn])?);
+            }
+        }
+        for machine in &mut machines {
+            machine.kill()?;
+        }
+        let [stock, patched] = &times;
+        let what = match self.benchmark {
+            Benchmark::Migrate => format!("migrate {ram_mib} MiB"),
+            Benchmark::Sweep => format!("{SWEEPS} times {ram_mib} MiB written by the guest"),
+        };
+        Ok(judge(&what, stock, patched))
+    }
+
+    /// One measurement, in milliseconds.
+    fn measure(&self, machine: &mut Machine) -> Result<f64> {
+        if self.benchmark == Benchmark::Sweep {
+            let start = Instant::now();
+            for _ in 0..SWEEPS {
+                machine.guest.stamp()?;
+            }
+            return Ok(start.elapsed().as_secs_f64() * 1e3);
+        }
+        // A guest that was stopped by a migration does not migrate again.
+        machine.cont()?;
+        machine.stop()?;
+        machine.migrate("exec:cat > /dev/null")?;
+        machine.migrated(|_| Ok(()))?;
+        let state = machine.qmp.execute("query-migrate", json!({}))?;
+        state["total-time"].as_f64().context("query-migrate tells no total-time")
+    }
+}
+
+/// Judges times in milliseconds, measured in turn.
+fn judge(what: &str, stock: &[f64], patched: &[f64]) -> Finding {
+    let spread = |times: &[f64]| {
+        let mut sorted = times.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        match sorted[..] {
+            [] => (0.0, 0.0, 0.0),
+            _ => (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1]),
+        }
+    };
+    let (fastest, median, slowest) = spread(stock);
+    let (its_fastest, its_median, its_slowest) = spread(patched);
+    let limit = slowest * (1.0 + MARGIN);
+    let mut wrong = Vec::new();
+    if stock.len() < PAIRS || patched.len() < PAIRS || fastest <= 0.0 {
+        wrong.push(format!("{} and {} measurements are too few", stock.len(), patched.len()));
+    }
+    if its_median > limit {
+        wrong.push(format!(
+            "{what}: the patched median is {its_median:.1} ms, over stock's slowest and {:.0} %, \
+             {limit:.1} ms",
+            MARGIN * 100.0
+        ));
+    }
+    let summary = format!(
+        "{what}: median {its_median:.1} ms ({its_fastest:.1} to {its_slowest:.1}), stock \
+         {median:.1} ms ({fastest:.1} to {slowest:.1}), ratio {:.3}, {} pairs",
+        its_median / median,
+        stock.len()
+    );
+    let list =
+        |times: &[f64]| times.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>().join(" ");
+    Finding::new(wrong, summary)
+        .with("limit, ms", format!("{limit:.1}"))
+        .with("stock, ms", list(stock))
+        .with("patched, ms", list(patched))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Verdict;
+
+    #[test]
+    fn a_median_beyond_stocks_slowest_and_the_margin_fails() {
+        let times = |from: f64| (0..PAIRS).map(|n| from + n as f64).collect::<Vec<_>>();
+        let judged = |from| judge("x", &times(100.0), &times(from)).verdict;
+        // Stock's slowest is 114 ms, the limit 119.7 ms; the median is the eighth.
+        assert_eq!(judged(100.0), Verdict::Held);
+        assert_eq!(judged(112.0), Verdict::Held);
+        assert_eq!(judged(113.0), Verdict::Failed);
+        assert_eq!(judged(50.0), Verdict::Held, "faster is fine");
+        assert_eq!(judge("x", &[1.0], &[1.0]).verdict, Verdict::Failed, "too few");
+        let summary = judge("x", &times(100.0), &times(101.0)).summary;
+        assert_eq!(
+            summary,
+            "x: median 108.0 ms (101.0 to 115.0), stock 107.0 ms (100.0 to 114.0), \
+             ratio 1.009, 15 pairs"
+        );
+    }
+}
