@@ -25,6 +25,7 @@ mod each_patch;
 mod held;
 mod lanes;
 mod layout;
+mod linux;
 mod live;
 mod mismatch;
 mod option;
@@ -44,6 +45,7 @@ mod watched;
 
 use crate::cache::UNDER_WAY;
 use crate::event::{Figure, Row, Verdict};
+use crate::images::Images;
 use crate::machine::binary::Binary;
 use crate::machine::kvm;
 use crate::machine::mounts;
@@ -73,6 +75,8 @@ pub struct Bench<'a> {
     pub qemu_img: Option<&'a Path>,
     /// Where the patched QEMU comes from, where that is at hand.
     pub provenance: Option<&'a Provenance<'a>>,
+    /// Firmware and a kernel for guests, fetched where that is allowed.
+    pub images: &'a (dyn Fn() -> Result<Images> + Sync),
     /// Where each row gets a folder of its own.
     pub folder: &'a Path,
     /// Whether the folder of a row that holds is kept, too.

@@ -8,6 +8,7 @@ use super::descriptor::Descriptor;
 use super::each_patch::EachPatchBuilds;
 use super::held::Held;
 use super::layout::Layout;
+use super::linux::LinuxRuns;
 use super::live::Live;
 use super::mismatch::Mismatch;
 use super::omission::Omission;
@@ -42,6 +43,8 @@ pub enum Procedure {
     Sampled(Sampled),
     /// A RAM file that QEMU inherits open.
     Descriptor(Descriptor),
+    /// A Linux guest on the file.
+    Linux(LinuxRuns),
     /// How QEMU holds the file.
     Held(Held),
     /// QEMU refuses to start, with one line, and leaves the file alone.
@@ -90,6 +93,7 @@ impl Procedure {
             Procedure::Sampled(it) => it.check(trial),
             Procedure::Descriptor(it) => it.check(trial),
             Procedure::Held(it) => it.check(trial),
+            Procedure::Linux(it) => it.check(trial),
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),

@@ -5,6 +5,8 @@ use super::provenance::Provenance;
 use super::ram_file;
 use super::{Bench, NotTried};
 use crate::build::beyond::Beyond;
+use crate::failure::Exit;
+use crate::images::Images;
 use crate::machine::binary::Binary;
 use crate::machine::launch::Launch;
 use crate::machine::{Machine, sockets};
@@ -95,6 +97,17 @@ impl Trial<'_> {
     pub fn beyond(&self) -> Result<&Beyond> {
         let missing = || NotTried("it was not built; `verify --thorough` does".into());
         Ok(self.provenance()?.beyond.as_ref().ok_or_else(missing)?)
+    }
+
+    /// Firmware and a kernel for guests.
+    ///
+    /// # Errors
+    /// [`NotTried`] where they are neither in the cache nor to be had.
+    pub fn images(&self) -> Result<Images> {
+        (self.bench.images)().map_err(|error| match Exit::of(&error) {
+            Exit::PrerequisiteMissing => NotTried(format!("{error:#}")).into(),
+            _ => error,
+        })
     }
 
     /// The idstr of the block that the file backs.

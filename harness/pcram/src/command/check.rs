@@ -67,7 +67,7 @@ fn ours(run: &Run, revision: &Revision, options: &Options) -> Result<Exit> {
     let aim = aim::aim(run, revision, true)?;
     let catalogue = steps::catalogue(&aim.series, options)?;
     let built = steps::built(run, revision, &aim)?;
-    steps::check(run, &catalogue, &Subject::built(run, revision, &aim, &built)?, options)
+    steps::check(run, &catalogue, &Subject::built(run, revision, &aim, &built, true)?, options)
 }
 
 /// The checks of what somebody else built. A revision or a series only says what is promised.
@@ -110,7 +110,10 @@ impl Gate {
                 None => step.note("no qemu-img: what needs a disk is not tried"),
             }
             let outcome = Outcome::new(patched.version());
-            Ok((Subject { name, stock, patched, qemu_img, provenance: None, repeat }, outcome))
+            Ok((
+                Subject { name, stock, patched, qemu_img, provenance: None, offline: true, repeat },
+                outcome,
+            ))
         })
     }
 

@@ -9,8 +9,9 @@ use crate::check::Bench;
 use crate::check::catalogue::{Catalogue, Check};
 use crate::check::judge::judge;
 use crate::check::provenance::Provenance;
-use crate::event::{Event, Outcome, Row, Verdict};
+use crate::event::{Event, Events, Outcome, Row, Verdict};
 use crate::failure::Exit;
+use crate::images::images;
 use crate::machine::binary::Binary;
 use crate::machine::shell_word;
 use crate::series::{
@@ -207,6 +208,8 @@ pub(super) struct Subject<'a> {
     pub qemu_img: Option<PathBuf>,
     /// Where the patched QEMU comes from, where that is known.
     pub provenance: Option<&'a Provenance<'a>>,
+    /// Whether nothing may be fetched for it.
+    pub offline: bool,
     /// The command line that checks it again.
     pub repeat: String,
 }
@@ -218,6 +221,7 @@ impl<'a> Subject<'a> {
         revision: &Revision,
         aim: &'a Aim,
         built: &'a Built,
+        offline: bool,
     ) -> Result<Subject<'a>> {
         let Built { pair, provenance } = built;
         Ok(Subject {
@@ -226,6 +230,7 @@ impl<'a> Subject<'a> {
             patched: Binary::probe(&pair.patched.qemu_system)?,
             qemu_img: Some(pair.patched.qemu_img.clone()),
             provenance: Some(provenance),
+            offline,
             repeat: run.repeat("check", revision),
         })
     }
@@ -247,6 +252,7 @@ pub(super) fn check(
         patched: &subject.patched,
         qemu_img: subject.qemu_img.as_deref(),
         provenance: subject.provenance,
+        images: &|| images(&run.cache, &Events::default(), subject.offline),
         folder: &run.folder.dir,
         keep: options.keep,
     };

@@ -22,7 +22,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
         let aim = aim::aim(run, &revision, run.global.offline)?;
         let catalogue = steps::catalogue(&aim.series, &check)?;
         let built = steps::build(run, &revision, &aim, &build, check.thorough)?;
-        let subject = Subject::built(run, &revision, &aim, &built)?;
+        let subject = Subject::built(run, &revision, &aim, &built, run.global.offline)?;
         steps::check(run, &catalogue, &subject, &check)
     })
 }
