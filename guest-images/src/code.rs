@@ -13,6 +13,38 @@ pub fn adds(step: i32) -> u64 {
     u64::from_le_bytes([0x48, 0x05, a, b, c, d, 0xff, 0xe6])
 }
 
+/// Bytes that a page has.
+const PAGE: u32 = 4096;
+
+/// Code for the start of a page that changes one word in each of the `pages` pages behind its own,
+/// and in each of those from the guest-physical address `also` on: one page of either in each run.
+/// So it dirties pages that are nearly what they were. As eight bytes after the other to poke.
+///
+/// `pages` is a power of two, and `also` a page's address below 2 GiB.
+#[must_use]
+pub fn marks(pages: u32, also: u32) -> [u64; 4] {
+    let [next, last] = [PAGE, (pages - 1) * PAGE].map(u32::to_le_bytes);
+    let also = also.to_le_bytes();
+    // add $next, %rax; and $last, %rax; incq next(%rdi,%rax); incq also(%rax); jmp *%rsi
+    let code: [&[u8]; 10] = [
+        &[0x48, 0x05],
+        &next,
+        &[0x48, 0x25],
+        &last,
+        &[0x48, 0xff, 0x84, 0x07],
+        &next,
+        &[0x48, 0xff, 0x80],
+        &also,
+        &[0xff, 0xe6],
+        &[0; 3],
+    ];
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(code.concat().chunks_exact(8)) {
+        *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,5 +53,18 @@ mod tests {
     fn two_steps_differ_in_nothing_but_the_step() {
         assert_eq!(adds(1) ^ adds(2), 3 << 16);
         assert_eq!(adds(-1).to_le_bytes(), [0x48, 0x05, 0xff, 0xff, 0xff, 0xff, 0xff, 0xe6]);
+    }
+
+    #[test]
+    fn marks_are_what_an_assembler_makes_of_them() {
+        let bytes = marks(64, 0x10_0000).map(u64::to_le_bytes).concat();
+        let expected = [
+            0x48, 0x05, 0x00, 0x10, 0x00, 0x00, // add $0x1000,%rax
+            0x48, 0x25, 0x00, 0xf0, 0x03, 0x00, // and $0x3f000,%rax
+            0x48, 0xff, 0x84, 0x07, 0x00, 0x10, 0x00, 0x00, // incq 0x1000(%rdi,%rax,1)
+            0x48, 0xff, 0x80, 0x00, 0x00, 0x10, 0x00, // incq 0x100000(%rax)
+            0xff, 0xe6, 0, 0, 0, // jmp *%rsi
+        ];
+        assert_eq!(bytes, expected);
     }
 }

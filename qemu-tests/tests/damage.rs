@@ -1,7 +1,8 @@
 //! Deliberate damage turns the right check red: in QEMU, in a stream, in a file, in the reader.
 
-use pcram::check::omission::{Stream, judge};
+use pcram::check::omission::judge;
 use pcram::check::ram_file;
+use pcram::check::streams::{Stream, Terms};
 use pcram::check::visible::judge_running;
 use pcram::event::Verdict;
 use pcram::machine::Machine;
@@ -31,7 +32,7 @@ fn read(stream: &[u8]) -> Stream {
 }
 
 fn judged(stock: &Stream, patched: &Stream) -> (Verdict, String) {
-    let finding = judge("pc.ram", stock, patched);
+    let finding = judge(&Terms::plain("pc.ram"), stock, patched);
     (finding.verdict, finding.summary)
 }
 

@@ -2,8 +2,8 @@
 //! with the same fields, and the same RAM blocks.
 
 use super::Finding;
-use super::content::contents;
 use super::party::{self, DISK, Party, SNAPSHOT, Side};
+use super::streams::Stream;
 use super::trial::Trial;
 use anyhow::{Context, Result};
 use pcram_stream::{DeviceState, Reader, RecordKind, StreamError, qcow2};
@@ -97,7 +97,8 @@ fn layout(stream: &[u8]) -> Result<Vec<String>, StreamError> {
             _ => {}
         }
     }
-    let digests = contents(stream, "")?;
+    // No block has this name, so none is left out.
+    let digests = Stream::read("", stream)?.content;
     lines.extend(digests.into_iter().map(|(idstr, digest)| format!("pages of {idstr}: {digest}")));
     Ok(lines)
 }

@@ -12,12 +12,12 @@ pub mod omission;
 pub mod procedure;
 pub mod provenance;
 pub mod ram_file;
+pub mod streams;
 pub mod trial;
 pub mod untouched;
 pub mod visible;
 
 mod capability_refused;
-mod content;
 mod crossing;
 mod cut_short;
 mod descriptor;

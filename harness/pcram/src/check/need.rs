@@ -23,8 +23,10 @@ pub enum Need {
     Kvm,
     /// A migration capability, e.g. `capability multifd`.
     Capability(String),
-    /// A migration parameter's value, e.g. `parameter mode cpr-reboot`: the parameter is known.
+    /// A migration parameter, e.g. `parameter multifd-channels`.
     Parameter(String),
+    /// A mode of migration, e.g. `mode cpr-reboot`.
+    Mode(String),
     /// A machine type, e.g. `machine isapc`.
     Machine(String),
     /// A device, e.g. `device vmgenid`.
@@ -49,6 +51,7 @@ impl TryFrom<String> for Need {
             ["kvm"] => Need::Kvm,
             ["capability", name] => Need::Capability(name.into()),
             ["parameter", name] => Need::Parameter(name.into()),
+            ["mode", name] => Need::Mode(name.into()),
             ["machine", name] => Need::Machine(name.into()),
             ["device", name] => Need::Device(name.into()),
             ["option", name] => Need::Option(name.into()),
@@ -84,6 +87,9 @@ impl Need {
             }
             Need::Parameter(name) => {
                 lacking(offers()?.parameters.contains(name), format!("migration parameter {name}"))
+            }
+            Need::Mode(name) => {
+                lacking(offers()?.modes.contains(name), format!("migration mode {name}"))
             }
             Need::Machine(name) => {
                 lacking(offers()?.machines.contains(name), format!("machine type {name}"))

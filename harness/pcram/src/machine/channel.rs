@@ -69,6 +69,12 @@ impl Recorder {
         format!("unix:{}", self.socket.display())
     }
 
+    /// A connection to it, as a source would make one: to be handed to a source.
+    pub fn connect(&self) -> Result<UnixStream> {
+        let cannot = || format!("cannot connect to {}", self.socket.display());
+        UnixStream::connect(&self.socket).with_context(cannot)
+    }
+
     /// The recordings, in the order in which the source connected; waits until each has ended, as
     /// it does when the migration has.
     pub fn finish(&self) -> Result<Vec<PathBuf>> {

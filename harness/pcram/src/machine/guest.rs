@@ -28,6 +28,7 @@ pub struct Guest {
     serial: UnixStream,
     generation: u64,
     swept: u64,
+    runs: u64,
     /// Whether a report was read. A guest that was migrated in the middle of a line begins with
     /// the rest of it.
     spoken: bool,
@@ -55,7 +56,7 @@ impl Guest {
     /// The guest behind these two sockets; its reports are logged to `log`.
     pub fn new(debug: UnixStream, serial: UnixStream, log: &Path) -> Result<Guest> {
         let reports = Lines::new(debug, log, "debug port")?;
-        Ok(Guest { reports, serial, generation: 0, swept: 0, spoken: false })
+        Ok(Guest { reports, serial, generation: 0, swept: 0, runs: 0, spoken: false })
     }
 
     /// Waits until the guest is up, and gives the RAM that it found.
@@ -140,6 +141,12 @@ impl Guest {
         self.swept
     }
 
+    /// How many runs a guest that [`Guest::loop_at`] set to work has reported so far.
+    pub fn runs(&mut self) -> u64 {
+        self.catch_up();
+        self.runs
+    }
+
     /// The newest generation that the guest has reported.
     pub fn generation(&mut self) -> u64 {
         self.catch_up();
@@ -199,6 +206,7 @@ impl Guest {
                 self.swept += 1;
                 self.generation = *generation;
             }
+            Report::Running { runs, .. } => self.runs = *runs,
             Report::Stamped { generation, .. } | Report::Stopped { generation } => {
                 self.generation = *generation;
             }

@@ -1,7 +1,8 @@
 //! How a migration ends on either side, whichever way that is.
 
+use super::Machine;
 use super::deadline::Deadline;
-use super::{ASK_AGAIN, MIGRATE, Machine};
+use super::migration::{ASK_AGAIN, MIGRATE};
 use anyhow::{Result, bail};
 use serde_json::json;
 use std::process::ExitStatus;

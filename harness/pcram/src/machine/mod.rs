@@ -8,6 +8,7 @@ pub mod incoming;
 pub mod kind;
 pub mod kvm;
 pub mod launch;
+pub mod migration;
 pub mod mounts;
 pub mod offers;
 pub mod qmp;
@@ -35,10 +36,6 @@ use std::time::Duration;
 
 /// How long a QEMU may take to connect its chardevs.
 const START: Duration = Duration::from_secs(20);
-/// How long a migration may take.
-const MIGRATE: Duration = Duration::from_secs(60);
-/// How often a migration's state is asked for: QEMU has told it by events only since 2.4.
-const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A QEMU that runs, with the bare guest or another one. Dropping it kills its whole process group.
 pub struct Machine<G = Guest> {
@@ -137,43 +134,6 @@ impl<G> Machine<G> {
     pub fn ended(&mut self) -> Result<ExitStatus> {
         let deadline = Deadline::after(START, "QEMU to end");
         Ok(self.group.wait_timeout(deadline.left()?)?.ok_or_else(|| deadline.expired())?)
-    }
-
-    /// Begins a migration to `uri`.
-    pub fn migrate(&mut self, uri: &str) -> Result<()> {
-        self.qmp.execute("migrate", json!({ "uri": uri })).map(drop)
-    }
-
-    /// Limits what a migration sends in a second, in bytes.
-    pub fn limit_migration(&mut self, bytes: u64) -> Result<()> {
-        if self.qmp.knows("migrate-set-parameters") {
-            self.qmp.execute("migrate-set-parameters", json!({ "max-bandwidth": bytes }))?;
-        } else {
-            self.qmp.execute("migrate_set_speed", json!({ "value": bytes }))?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the migration has completed; `meanwhile` is called each time its state was
-    /// asked for.
-    pub fn migrated(
-        &mut self,
-        mut meanwhile: impl FnMut(&mut Machine<G>) -> Result<()>,
-    ) -> Result<()> {
-        let deadline = Deadline::after(MIGRATE, "the migration to complete");
-        loop {
-            let state = self.qmp.execute("query-migrate", json!({}))?;
-            match state["status"].as_str() {
-                Some("completed") => return Ok(()),
-                Some("failed" | "cancelled") => {
-                    let text =
-                        format!("the migration ended as {state}; QEMU said: {}", self.said());
-                    return Err(Failure::new(Exit::DidNotBoot, text).into());
-                }
-                _ => meanwhile(self)?,
-            }
-            std::thread::sleep(deadline.left()?.min(ASK_AGAIN));
-        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Offers {
     pub capabilities: BTreeSet<String>,
     /// Migration parameters (`query-migrate-parameters`).
     pub parameters: BTreeSet<String>,
+    /// Modes of migration (`query-qmp-schema`); none before 8.2, where there is but one.
+    pub modes: BTreeSet<String>,
 }
 
 static KNOWN: Mutex<BTreeMap<PathBuf, Arc<Offers>>> = Mutex::new(BTreeMap::new());
@@ -53,7 +55,8 @@ fn ask(path: &Path) -> Result<Offers> {
     };
     let monitor = ["-machine", "none", "-nodefaults", "-display", "none"];
     let monitor = [&monitor[..], &["-chardev", "stdio,id=m", "-mon", "chardev=m,mode=control"]];
-    let queries = ["query-migrate-capabilities", "query-migrate-parameters", "quit"];
+    let queries =
+        ["query-migrate-capabilities", "query-migrate-parameters", "query-qmp-schema", "quit"];
     let queries = ["qmp_capabilities"].iter().chain(&queries);
     let queries: String = queries.map(|each| format!("{{\"execute\":\"{each}\"}}\n")).collect();
     let answers = run(&monitor.concat(), &queries)?;
@@ -76,21 +79,32 @@ fn devices(help: &str) -> BTreeSet<String> {
     names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
 }
 
-/// The answers are a list of capabilities and an object of parameters; a QEMU that does not know
-/// a question answers it with an error, and offers nothing there.
+/// The answers are a list of capabilities, an object of parameters, and a list that describes QMP;
+/// a QEMU that does not know a question answers it with an error, and offers nothing there.
 fn migration(answers: &str) -> Offers {
     let mut offers = Offers::default();
     let messages = answers.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     for answer in messages.filter_map(|mut message| Some(message.get_mut("return")?.take())) {
         match answer {
-            Value::Array(list) => offers.capabilities.extend(
-                list.iter().filter_map(|each| Some(each["capability"].as_str()?.to_owned())),
-            ),
+            Value::Array(list) => {
+                let named = |each: &Value| Some(each["capability"].as_str()?.to_owned());
+                offers.capabilities.extend(list.iter().filter_map(named));
+                offers.modes.extend(list.iter().flat_map(modes));
+            }
             Value::Object(map) => offers.parameters.extend(map.into_iter().map(|(name, _)| name)),
             _ => {}
         }
     }
     offers
+}
+
+/// The values of an enumeration of the schema, where it is the one that cpr-reboot is a mode of:
+/// types have no names there.
+fn modes(described: &Value) -> Vec<String> {
+    let values = described["values"].as_array().into_iter().flatten();
+    let values = values.filter_map(|value| Some(value.as_str()?.to_owned()));
+    let values: Vec<_> = values.collect();
+    if values.iter().any(|value| value == "cpr-reboot") { values } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -111,10 +125,14 @@ mod tests {
         assert_eq!(devices(help), set(&["i82801b11-bridge", "vmgenid"]));
         let answers = "{\"QMP\": {}}\n{\"return\": {}}\n\
              {\"return\": [{\"state\": false, \"capability\": \"xbzrle\"}]}\n\
-             {\"return\": {\"max-bandwidth\": 1, \"mode\": \"normal\"}}\n{\"return\": {}}\n";
+             {\"return\": {\"max-bandwidth\": 1, \"mode\": \"normal\"}}\n\
+             {\"return\": [{\"meta-type\": \"enum\", \"values\": [\"normal\", \"cpr-reboot\"]},\
+                          {\"meta-type\": \"enum\", \"values\": [\"on\", \"off\"]}]}\n\
+             {\"return\": {}}\n";
         let offers = migration(answers);
         assert_eq!(offers.capabilities, set(&["xbzrle"]));
         assert_eq!(offers.parameters, set(&["max-bandwidth", "mode"]));
+        assert_eq!(offers.modes, set(&["normal", "cpr-reboot"]));
         assert_eq!(migration("{\"error\": {}}\n"), Offers::default());
     }
 }

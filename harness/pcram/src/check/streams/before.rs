@@ -1,0 +1,85 @@
+//! A migration that came before the one that counts, and got nowhere.
+
+use crate::machine::Machine;
+use crate::machine::migration::End;
+use anyhow::{Context, Result, ensure};
+use pcram_stream::{Reader, RecordKind, StreamError};
+use serde::Deserialize;
+use std::fs;
+use std::path::Path;
+
+/// Where its stream goes, in the run folder.
+const STREAM: &str = "before.stream";
+/// How much of it is taken before its reader goes away, in bytes: much less than there is.
+const TAKEN: u64 = 100_000;
+
+/// How it got nowhere.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Before {
+    /// It was cancelled.
+    Cancelled,
+    /// Its reader went away.
+    Failed,
+}
+
+/// What there is of its stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Torn {
+    /// Page records of the block that is to be left out.
+    pub of_block: u64,
+    /// Page records of the others.
+    pub of_others: u64,
+}
+
+impl Before {
+    /// Has it begin and get nowhere, and says what there is of it. `slowly` and `at_once` are what
+    /// may be sent in a second, in bytes; `block` is the one that is to be left out.
+    pub fn try_it(
+        self,
+        machine: &mut Machine,
+        folder: &Path,
+        (slowly, at_once): (u64, u64),
+        block: &str,
+    ) -> Result<Torn> {
+        let mut told = false;
+        let (expected, command, limit) = match self {
+            Before::Cancelled => (End::Cancelled, "cat".to_owned(), slowly),
+            Before::Failed => (End::Failed, format!("head -c {TAKEN}"), at_once),
+        };
+        machine.limit_migration(limit)?;
+        machine.migrate(&format!("exec:{command} > {STREAM}"))?;
+        let (end, _) = machine.migration_over(|machine, state| {
+            let under_way = state["ram"]["transferred"].as_u64() > Some(0);
+            if self == Before::Cancelled && under_way && !told {
+                machine.cancel_migration()?;
+                told = true;
+            }
+            Ok(())
+        })?;
+        ensure!(end == expected, "the migration that was to be {self:?} ended as {end:?}");
+        let path = folder.join(STREAM);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        torn(&bytes, block).with_context(|| format!("cannot read the stream {}", path.display()))
+    }
+}
+
+/// Counts the page records of a stream that ends anywhere.
+fn torn(bytes: &[u8], block: &str) -> Result<Torn, StreamError> {
+    let (mut torn, mut left_out) = (Torn::default(), None);
+    let mut reader = Reader::new(bytes);
+    loop {
+        match reader.next_record() {
+            Ok(Some(record)) => match record.kind {
+                RecordKind::RamBlocks(list) => {
+                    left_out = list.blocks.iter().position(|each| each.idstr == block);
+                }
+                RecordKind::Page { block, .. } if Some(block.0) == left_out => torn.of_block += 1,
+                RecordKind::Page { .. } => torn.of_others += 1,
+                _ => {}
+            },
+            Ok(None) | Err(StreamError::Truncated { .. }) => return Ok(torn),
+            Err(error) => return Err(error),
+        }
+    }
+}

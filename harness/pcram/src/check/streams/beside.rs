@@ -1,0 +1,155 @@
+//! A block beside RAM that the guest can write: what it holds must be in the stream.
+
+use crate::machine::Machine;
+use crate::machine::launch::opt_value;
+use anyhow::{Context, Result};
+use pcram_guests::stamp::{PAGE_SIZE, Span};
+use pcram_stream::{BlockOffset, Memory};
+use serde::Deserialize;
+use serde_json::json;
+use std::fs::{self, File};
+use std::path::Path;
+
+/// The length of a DIMM, in bytes.
+const DIMM: u64 = 8 << 20;
+/// Where the slots for it are, and the room for two.
+const SLOTS: &str = "slots=2,maxmem=4G";
+/// Where the DIMM's file lies, in the row's folder.
+const DIMM_FILE: &str = "dimm,file";
+/// Where the source's memory is left, in the run folder.
+const AT_THE_SOURCE: &str = "beside.memory";
+
+/// A kind of block.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Beside {
+    /// A VGA card's memory.
+    Vga,
+    /// A DIMM in anonymous memory.
+    Dimm,
+    /// A DIMM in a file that is mapped shared, one file for each QEMU's source and destination.
+    SharedDimm,
+}
+
+/// A block that the guest sees at these addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mapped {
+    kind: Beside,
+    /// Its pages, all of them.
+    pub span: Span,
+}
+
+/// What became of the block in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its idstr.
+    pub idstr: String,
+    /// Its pages.
+    pub pages: u64,
+    /// Those of them that hold, by their last record, what the source's memory held in the end.
+    pub same: u64,
+}
+
+impl Beside {
+    /// The words that add all these to a machine whose files lie in `folder`.
+    pub fn args(all: &[Beside], folder: &Path) -> Vec<String> {
+        let plugged = all.iter().any(|each| *each != Beside::Vga);
+        let slots = if plugged { words(&["-m", SLOTS]) } else { Vec::new() };
+        slots.into_iter().chain(all.iter().flat_map(|each| each.words(folder))).collect()
+    }
+
+    fn words(self, folder: &Path) -> Vec<String> {
+        let (id, size) = (self.name(), DIMM >> 20);
+        let backend = match self {
+            Beside::Vga => return words(&["-device", "VGA,romfile=,vgamem_mb=8"]),
+            Beside::Dimm => format!("memory-backend-ram,id={id},size={size}M"),
+            Beside::SharedDimm => {
+                let path = opt_value(&folder.join(DIMM_FILE));
+                format!("memory-backend-file,id={id},size={size}M,share=on,mem-path={path}")
+            }
+        };
+        words(&["-object", &backend, "-device", &format!("pc-dimm,memdev={id}")])
+    }
+
+    /// The name of its block: a backend's own, or what follows the device in a PCI device's.
+    fn name(self) -> &'static str {
+        match self {
+            Beside::Vga => "vga.vram",
+            Beside::Dimm => "dimm",
+            Beside::SharedDimm => "shared-dimm",
+        }
+    }
+
+    /// Makes the files that it needs in `folder`.
+    pub fn prepare(self, folder: &Path) -> Result<()> {
+        if self == Beside::SharedDimm {
+            let file = File::create(folder.join(DIMM_FILE));
+            file.and_then(|file| file.set_len(DIMM)).context("cannot make the DIMM's file")?;
+        }
+        Ok(())
+    }
+
+    /// The idstr of the block that x-ignore-shared leaves out.
+    pub fn shared(self) -> Option<String> {
+        (self == Beside::SharedDimm).then(|| self.name().to_owned())
+    }
+
+    /// Has the guest see it, and says where.
+    pub fn map(self, machine: &mut Machine) -> Result<Mapped> {
+        let span = match self {
+            Beside::Vga => machine.guest.map_video_memory()?,
+            Beside::Dimm | Beside::SharedDimm => {
+                let devices = machine.qmp.execute("query-memory-devices", json!({}))?;
+                let backend = format!("/objects/{}", self.name());
+                let mut devices = devices.as_array().into_iter().flatten();
+                let dimm = devices.find(|device| device["data"]["memdev"] == backend.as_str());
+                let first = dimm.and_then(|dimm| dimm["data"]["addr"].as_u64());
+                let first = first.context("QEMU does not say where the DIMM lies")?;
+                Span::whole(first, first + DIMM)
+            }
+        };
+        Ok(Mapped { kind: self, span })
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+impl Mapped {
+    /// The block's idstr among `idstrs`.
+    fn idstr<'a>(&self, mut idstrs: impl Iterator<Item = &'a str>) -> Result<&'a str> {
+        let name = self.kind.name();
+        let is_it = |idstr: &&str| idstr.rsplit('/').next() == Some(name);
+        idstrs.find(is_it).with_context(|| format!("the stream lists no block {name}"))
+    }
+
+    /// Leaves what the memory of a stopped source holds in `folder`.
+    pub fn save(&self, source: &mut Machine, folder: &Path) -> Result<()> {
+        let path = folder.join(AT_THE_SOURCE);
+        let Span { first, end, .. } = self.span;
+        let arguments = json!({ "val": first, "size": end - first, "filename": path });
+        source.qmp.execute("pmemsave", arguments).map(drop)
+    }
+
+    /// Compares what a stream has of the block with what [`Mapped::save`] left.
+    pub fn compare(&self, memory: &Memory, folder: &Path) -> Result<Kept> {
+        let path = folder.join(AT_THE_SOURCE);
+        let saved = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(same(memory, self.idstr(memory.blocks())?, &saved))
+    }
+}
+
+/// Compares what a stream has of a block with the block's own bytes. A page that the stream does
+/// not have is zero at the destination.
+fn same(memory: &Memory, idstr: &str, saved: &[u8]) -> Kept {
+    let pages = saved.chunks_exact(PAGE_SIZE);
+    let kept = |(page, saved): &(u64, &[u8])| match memory
+        .page(idstr, BlockOffset(page * PAGE_SIZE as u64))
+    {
+        Some(sent) => sent == *saved,
+        None => saved.iter().all(|&byte| byte == 0),
+    };
+    let same = (0..).zip(pages.clone()).filter(kept).count() as u64;
+    Kept { idstr: idstr.to_owned(), pages: pages.len() as u64, same }
+}

@@ -1,0 +1,132 @@
+//! What the guest does while a stream is made.
+
+use super::beside::Mapped;
+use crate::machine::Machine;
+use crate::machine::guest::Found;
+use anyhow::{Context, Result};
+use pcram_guests::code;
+use pcram_guests::stamp::{PAGE_SIZE, Span};
+use serde::Deserialize;
+
+/// The seed of the guest's stamps.
+const SEED: u64 = 0x5ee0_0004;
+/// How many sweeps a dirtying guest finishes before the stream begins.
+const WARM_UP: u64 = 2;
+/// How many pages of a block a marking guest changes over and over: a power of two.
+const MARKED: u32 = 512;
+/// Where those of RAM begin, a guest-physical address.
+const MARKED_RAM: u32 = 8 << 20;
+
+/// What the guest does.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Load {
+    /// Nothing: it is stopped.
+    Stopped,
+    /// It writes every page of RAM, again and again.
+    Dirtying,
+    /// It writes every page of the block beside RAM, again and again, and no page of RAM.
+    DirtyingBeside,
+    /// It changes one word of some pages of RAM and of the block beside it, again and again.
+    Marking,
+}
+
+/// What a guest did during a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Sweeps over all the pages that it writes, which it finished.
+    pub sweeps: u64,
+    /// Whether it had to be stopped for the migration to end.
+    pub stopped: bool,
+}
+
+impl Load {
+    /// Whether the guest writes the block beside RAM.
+    pub(super) fn writes_beside(self) -> bool {
+        matches!(self, Load::DirtyingBeside | Load::Marking)
+    }
+
+    /// What a migration under it may send in a second, in bytes. QEMU waits in between, each time
+    /// it has sent a tenth of that; a guest whose pages are to be sent again writes them in these
+    /// times, so that none of its rounds may fit in one.
+    pub(super) fn speed(self) -> u64 {
+        match self {
+            Load::Stopped | Load::Dirtying => 1 << 30,
+            Load::DirtyingBeside => 32 << 20,
+            Load::Marking => 16 << 20,
+        }
+    }
+
+    /// Stamps RAM and the blocks beside it, sets the guest to work, and says how many pages of RAM
+    /// it sees.
+    pub(super) fn begin(self, machine: &mut Machine, beside: &[Mapped]) -> Result<u64> {
+        machine.guest.seed(SEED, 0)?;
+        machine.guest.stamp()?;
+        let seen = machine.guest.find()?.pages;
+        machine.guest.stamp_spans(&spans(beside))?;
+        let beside = || beside.first().context("there is no block beside RAM");
+        match self {
+            Load::Stopped => machine.stop()?,
+            Load::Dirtying => {
+                machine.guest.dirty()?;
+                machine.guest.sweeps(WARM_UP)?;
+            }
+            Load::DirtyingBeside => {
+                machine.guest.dirty_span(beside()?.span)?;
+                machine.guest.sweeps(WARM_UP)?;
+            }
+            Load::Marking => {
+                let address = beside()?.span.first;
+                for (word, value) in (0..).zip(code::marks(MARKED, MARKED_RAM)) {
+                    machine.guest.poke(address + 8 * word, value)?;
+                }
+                machine.guest.loop_at(address)?;
+                machine.guest.looping()?;
+            }
+        }
+        Ok(seen)
+    }
+
+    /// How many sweeps the guest has reported so far.
+    pub(super) fn sweeps(self, machine: &mut Machine) -> u64 {
+        match self {
+            Load::Stopped => 0,
+            Load::Dirtying | Load::DirtyingBeside => machine.guest.swept(),
+            Load::Marking => machine.guest.runs() / u64::from(MARKED),
+        }
+    }
+
+    /// Ends the guest's work at a destination, and has it look for its last stamps there.
+    pub(super) fn arrived(self, machine: &mut Machine, beside: &[Mapped]) -> Result<Option<Found>> {
+        let spans = spans(beside);
+        let guest = &mut machine.guest;
+        // What the guest does not write has the stamps of the first generation.
+        let written = match self {
+            Load::Stopped => 1,
+            Load::Dirtying | Load::DirtyingBeside => guest.halt()?,
+            Load::Marking => {
+                guest.end_loop()?;
+                return Ok(None);
+            }
+        };
+        let of = |wrote| if wrote { written } else { 1 };
+        guest.seed(SEED, of(self == Load::Dirtying))?;
+        let ram = guest.find()?;
+        let (first, rest) = spans.split_at(spans.len().min(1));
+        guest.seed(SEED, of(self == Load::DirtyingBeside))?;
+        let first = guest.find_spans(first)?;
+        guest.seed(SEED, 1)?;
+        let rest = guest.find_spans(rest)?;
+        Ok(Some(Found {
+            pages: ram.pages + first.pages + rest.pages,
+            matching: ram.matching + first.matching + rest.matching,
+            first_bad: ram.first_bad.or(first.first_bad).or(rest.first_bad),
+        }))
+    }
+}
+
+fn spans(beside: &[Mapped]) -> Vec<Span> {
+    beside.iter().map(|beside| beside.span).collect()
+}
+
+const _: () = assert!(MARKED.is_power_of_two() && (MARKED_RAM as usize).is_multiple_of(PAGE_SIZE));

@@ -1,0 +1,252 @@
+//! One stream in the making.
+
+use super::beside::{Beside, Mapped};
+use super::load::Loaded;
+use super::way::Via;
+use super::{Load, Recipe, Stream};
+use crate::check::trial::Trial;
+use crate::failure::{Exit, Failure};
+use crate::machine::binary::Binary;
+use crate::machine::channel::Recorder;
+use crate::machine::guest::Found;
+use crate::machine::launch::Launch;
+use crate::machine::{Machine, NoStream, sockets};
+use crate::process::{Ending, run};
+use anyhow::{Context, Result, ensure};
+use pcram_stream::{multifd, qcow2};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How many sweeps a guest finishes while the migration is held back, so that it is under way for
+/// sure.
+const HELD_BACK: u64 = 3;
+/// How many it finishes in all before it is stopped: a QEMU that sends what it writes never ends
+/// under such a guest.
+const UNDER_WAY: u64 = 9;
+/// How often the dirty pages have been gathered by then: at the start, and after two rounds.
+const GATHERED: u64 = 3;
+/// What a migration that is held back may send in a second, in bytes: a fraction of the little
+/// that even the patched QEMU has to send.
+const SLOWLY: u64 = 16 << 10;
+/// How long a migration under load may stop the guest at its end, in milliseconds: so that it goes
+/// on while the guest writes what it sends.
+const DOWNTIME: u64 = 1;
+/// How long qemu-img may take to create a disk.
+const CREATE: Duration = Duration::from_secs(20);
+/// The name of the internal snapshot.
+const SNAPSHOT: &str = "pcram";
+/// The disk that takes it, in the run's folder.
+const DISK: &str = "disk.qcow2";
+/// The stream, in the run's folder.
+const STREAM: &str = "stream";
+
+/// One stream in the making.
+pub(super) struct Making<'a> {
+    pub trial: &'a Trial<'a>,
+    pub recipe: &'a Recipe,
+    pub folder: PathBuf,
+    pub ram_file: Option<PathBuf>,
+}
+
+/// A source at work.
+struct Source {
+    machine: Machine,
+    beside: Vec<Mapped>,
+    told: Vec<Value>,
+    load: Option<Loaded>,
+}
+
+impl Making<'_> {
+    pub fn make(&self, binary: &Binary) -> Result<Stream> {
+        let Recipe { via, guest, before, ref beside, .. } = *self.recipe;
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot create {}", self.folder.display()))?;
+        let mut launch = self.launch();
+        beside.iter().try_for_each(|beside| beside.prepare(&self.folder))?;
+        if via == Via::Savevm {
+            self.create_disk()?;
+            launch.disk = Some(DISK.into());
+        }
+        let mut machine = Machine::start(binary, &launch, &self.folder)?;
+        machine.guest.ready()?;
+        let beside = beside.iter().map(|beside| beside.map(&mut machine));
+        let beside = beside.collect::<Result<Vec<_>>>()?;
+        let stamped = guest.begin(&mut machine, &beside)?;
+        self.set_up(&mut machine)?;
+        let before = before.map(|before| {
+            before.try_it(&mut machine, &self.folder, (SLOWLY, guest.speed()), self.trial.block())
+        });
+        let before = before.transpose()?;
+        let source = Source { machine, beside, told: Vec::new(), load: None };
+        let stream = match via {
+            Via::MigrateExec => self.to_a_file(source, &format!("exec:cat > {STREAM}")),
+            Via::MigrateFile => self.to_a_file(source, &format!("file:{STREAM}")),
+            Via::Restart => self.restart(source, binary),
+            Via::MigrateUnix | Via::MigrateFd => self.to_a_destination(source, binary),
+            Via::Savevm => self.savevm(source),
+        };
+        Ok(Stream { before, stamped, ..stream? })
+    }
+
+    /// Turns on and sets what the recipe says, which source and destination must agree on.
+    fn set_up(&self, machine: &mut Machine) -> Result<()> {
+        machine.set_capabilities(&self.recipe.with)?;
+        machine.set_parameters(Value::Object(self.recipe.set.clone()))
+    }
+
+    /// QEMU runs in the folder, so a path in `uri` needs no quoting.
+    fn to_a_file(&self, mut source: Source, uri: &str) -> Result<Stream> {
+        self.migrate(&mut source, uri)?;
+        source.machine.quit()?;
+        self.read(&source, &[self.folder.join(STREAM)])
+    }
+
+    fn restart(&self, source: Source, binary: &Binary) -> Result<Stream> {
+        let beside = source.beside.clone();
+        let stream = self.to_a_file(source, &format!("file:{STREAM}"))?;
+        let uri = format!("file:{}", self.folder.join(STREAM).display());
+        let mut destination = self.destination(binary, &uri)?;
+        destination.migrated(|_| Ok(()))?;
+        let arrived = self.arrive(destination, &beside)?;
+        Ok(Stream { arrived, ..stream })
+    }
+
+    fn to_a_destination(&self, mut source: Source, binary: &Binary) -> Result<Stream> {
+        let sockets = sockets::folder()?;
+        let socket = sockets.path().join("incoming");
+        let destination = self.destination(binary, &format!("unix:{}", socket.display()))?;
+        let recorder = Recorder::start(&socket, &self.folder)?;
+        if self.recipe.via == Via::MigrateFd {
+            source.machine.qmp.give_file("out", recorder.connect()?)?;
+            self.migrate(&mut source, "fd:out")?;
+        } else {
+            self.migrate(&mut source, &recorder.uri())?;
+        }
+        source.machine.quit()?;
+        let channels = recorder.finish()?;
+        let stream = self.read(&source, &channels)?;
+        let arrived = self.arrive(destination, &source.beside)?;
+        Ok(Stream { arrived, ..stream })
+    }
+
+    /// A QEMU that awaits a migration at `uri`.
+    fn destination(&self, binary: &Binary, uri: &str) -> Result<Machine> {
+        let mut launch = self.launch();
+        let deferred = !self.recipe.with.is_empty() || !self.recipe.set.is_empty();
+        let incoming = if deferred { "defer" } else { uri };
+        launch.extra.extend(["-incoming".to_owned(), incoming.to_owned()]);
+        let mut destination = Machine::start(binary, &launch, &self.folder.join("destination"))?;
+        if deferred {
+            self.set_up(&mut destination)?;
+            destination.load_from(uri)?;
+        }
+        Ok(destination)
+    }
+
+    fn arrive(&self, mut destination: Machine, beside: &[Mapped]) -> Result<Option<Found>> {
+        destination.cont()?;
+        let arrived = self.recipe.guest.arrived(&mut destination, beside)?;
+        destination.kill()?;
+        Ok(arrived)
+    }
+
+    fn savevm(&self, mut source: Source) -> Result<Stream> {
+        let said = source.machine.qmp.human(&format!("savevm {SNAPSHOT}"))?;
+        // A warning comes with a snapshot, whatever else with none.
+        if said.lines().any(|line| !line.starts_with("warning:")) {
+            return Err(NoStream(format!("savevm said: {said}")).into());
+        }
+        source.machine.quit()?;
+        let path = self.folder.join(DISK);
+        let cannot = || format!("cannot read the VM state in {}", path.display());
+        let mut image = qcow2::Image::open(File::open(&path)?).with_context(cannot)?;
+        let mut bytes = Vec::new();
+        let mut state = image.vm_state(SNAPSHOT).with_context(cannot)?;
+        state.read_to_end(&mut bytes).with_context(cannot)?;
+        // QEMU itself stops the guest while it saves: there is no load to tell of.
+        Stream::read(self.trial.block(), &bytes).with_context(cannot)
+    }
+
+    /// Migrates to `uri`, under the guest's load if there is one, and leaves the source's memory
+    /// where it can be compared.
+    fn migrate(&self, source: &mut Source, uri: &str) -> Result<()> {
+        let Source { machine, beside, told, load } = source;
+        let guest = self.recipe.guest;
+        let running = guest != Load::Stopped;
+        machine.limit_migration(if running { SLOWLY } else { guest.speed() })?;
+        if running {
+            machine.limit_downtime(DOWNTIME)?;
+        }
+        let before = guest.sweeps(machine);
+        machine.migrate(uri)?;
+        let (mut held_back, mut stopped) = (running, false);
+        let last = machine.migration_completed(|machine, state| {
+            told.push(state.clone());
+            let sweeps = guest.sweeps(machine) - before;
+            if held_back && sweeps >= HELD_BACK {
+                machine.limit_migration(guest.speed())?;
+                held_back = false;
+            }
+            // A QEMU of before 1.7 does not say.
+            let gathered = state["ram"]["dirty-sync-count"].as_u64();
+            let gathered = gathered.is_none_or(|count| count >= GATHERED);
+            if running && !stopped && sweeps >= UNDER_WAY && gathered {
+                machine.stop()?;
+                stopped = true;
+            }
+            Ok(())
+        })?;
+        told.push(last);
+        *load = running.then(|| Loaded { sweeps: guest.sweeps(machine) - before, stopped });
+        match beside.first() {
+            Some(beside) if guest.writes_beside() => beside.save(machine, &self.folder),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads what `source` sent, in whatever order its channels were opened.
+    fn read(&self, source: &Source, files: &[PathBuf]) -> Result<Stream> {
+        let of_file = |path: &Path| {
+            let bytes = fs::read(path);
+            bytes.with_context(|| format!("cannot read the stream {}", path.display()))
+        };
+        let all = files.iter().map(|path| of_file(path)).collect::<Result<Vec<_>>>()?;
+        let slices = all.iter().map(Vec::as_slice);
+        let (channels, main): (Vec<_>, Vec<_>) =
+            slices.partition(|bytes| bytes.starts_with(&multifd::MAGIC));
+        let [main] = main[..] else {
+            let text = format!("one main migration channel was expected, there are {}", main.len());
+            return Err(Failure::new(Exit::DidNotBoot, text).into());
+        };
+        let (stream, memory) = Stream::read_all(self.trial.block(), main, &channels)
+            .with_context(|| format!("cannot read the stream in {}", self.folder.display()))?;
+        let kept = match source.beside.first() {
+            Some(beside) if self.recipe.guest.writes_beside() => {
+                Some(beside.compare(&memory, &self.folder)?)
+            }
+            _ => None,
+        };
+        Ok(Stream { load: source.load, kept, told: source.told.clone(), ..stream })
+    }
+
+    fn launch(&self) -> Launch {
+        let mut launch = self.trial.launch();
+        let words = self.ram_file.as_deref().map(|path| self.trial.ram_file_args(path));
+        launch.extra.extend(words.into_iter().flatten());
+        launch.extra.extend(Beside::args(&self.recipe.beside, &self.folder));
+        launch
+    }
+
+    fn create_disk(&self) -> Result<()> {
+        let mut create = Command::new(self.trial.qemu_img()?);
+        create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(&self.folder);
+        let mut said = String::new();
+        let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
+        ensure!(status.success(), "qemu-img cannot create a disk: {said}");
+        Ok(())
+    }
+}
