@@ -252,12 +252,12 @@ fn linux_tells_where_its_pages_lie_and_gives_memory_back() {
 
 #[test]
 fn kvm_is_usable_where_a_guest_counts_under_it() {
-    let name = "kvm_is_usable_where_a_guest_counts_under_it";
     let folder = tempdir().unwrap();
-    match kvm::usable(stock(), folder.path()) {
-        Ok(()) => {}
-        Err(kvm::Unusable::Device(error)) => skip(name, &format!("no /dev/kvm here: {error}")),
-        Err(error) => panic!("{error}"),
+    let tcg = kvm::pace(stock(), "tcg", &folder.path().join("tcg")).unwrap();
+    assert!(!tcg.is_interpreted(), "{tcg:?}");
+    match kvm::usable(stock(), &folder.path().join("kvm")) {
+        Ok(kvm) => eprintln!("KVM counts: {kvm:?}, TCG: {tcg:?}"),
+        Err(why) => skip("kvm_is_usable_where_a_guest_counts_under_it", &why.to_string()),
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Arrival {
     Waits,
 }
 
-impl Machine {
+impl<G> Machine<G> {
     /// The run state, in QEMU's own word (`query-status`).
     pub fn status(&mut self) -> Result<String> {
         let status = self.qmp.execute("query-status", json!({}))?;
