@@ -15,6 +15,7 @@ pub mod ram_file;
 pub mod trial;
 pub mod untouched;
 pub mod visible;
+pub mod watched;
 
 mod capability_refused;
 mod content;
@@ -41,7 +42,6 @@ mod speed;
 mod style;
 mod unchanged;
 mod waiting;
-mod watched;
 
 use crate::cache::UNDER_WAY;
 use crate::event::{Figure, Row, Verdict};
