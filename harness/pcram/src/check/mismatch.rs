@@ -36,6 +36,9 @@ pub struct Mismatch {
     via: Via,
     /// RAM of the destination in MiB, where it differs from the source's.
     destination_ram_mib: Option<u64>,
+    /// Words for both QEMUs.
+    #[serde(default)]
+    args: Vec<String>,
     /// What the destination says, in part.
     message: Option<String>,
 }
@@ -89,9 +92,10 @@ struct Afterwards {
 impl Mismatch {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let ram_mib = trial.board.ram_mib;
-        let source = Party::new(trial, self.source, "source", ram_mib)?;
+        let source = Party::new(trial, self.source, "source", ram_mib)?.with(&self.args);
         let other = self.destination_ram_mib.unwrap_or(ram_mib);
-        let destination = Party::new(trial, self.destination, "destination", other)?;
+        let destination =
+            Party::new(trial, self.destination, "destination", other)?.with(&self.args);
         if let Some(path) = &destination.ram_file {
             ram_file::fill(path, &destination.layout()?, OTHER_SEED, 1)?;
         }

@@ -16,6 +16,7 @@ pub mod streams;
 pub mod trial;
 pub mod untouched;
 pub mod visible;
+pub mod watched;
 
 mod capability_refused;
 mod crossing;
@@ -41,7 +42,6 @@ mod speed;
 mod style;
 mod unchanged;
 mod waiting;
-mod watched;
 
 use crate::cache::UNDER_WAY;
 use crate::event::{Figure, Row, Verdict};

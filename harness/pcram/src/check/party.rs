@@ -38,6 +38,7 @@ pub struct Party<'a> {
     trial: &'a Trial<'a>,
     side: Side,
     ram_mib: u64,
+    args: Vec<String>,
     /// Where it runs, and what it leaves.
     pub folder: PathBuf,
     /// Its RAM file, where it has one.
@@ -66,7 +67,13 @@ impl<'a> Party<'a> {
         let folder = trial.folder.join(name);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Party { trial, side, ram_mib, folder, ram_file: None })
+        Ok(Party { trial, side, ram_mib, args: Vec::new(), folder, ram_file: None })
+    }
+
+    /// The same, started with these words every time.
+    pub fn with(mut self, args: &[String]) -> Party<'a> {
+        self.args.extend_from_slice(args);
+        self
     }
 
     /// The QEMU.
@@ -87,6 +94,7 @@ impl<'a> Party<'a> {
         let mut launch = self.trial.board.with_ram(self.ram_mib).launch();
         let words = self.ram_file.as_deref().map(|path| self.trial.ram_file_args(path));
         launch.extra.extend(words.into_iter().flatten());
+        launch.extra.extend(self.args.iter().cloned());
         launch.extra.extend(extra.iter().map(|&word| word.to_owned()));
         launch
     }

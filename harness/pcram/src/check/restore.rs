@@ -34,6 +34,9 @@ pub struct Restore {
     into: Target,
     /// What the guest does when the snapshot is taken.
     guest: Doing,
+    /// Words for every QEMU.
+    #[serde(default)]
+    args: Vec<String>,
 }
 
 /// Where the guest runs on.
@@ -73,7 +76,7 @@ struct Restored {
 
 impl Restore {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
-        let party = Party::new(trial, Side::With, "qemu", trial.board.ram_mib)?;
+        let party = Party::new(trial, Side::With, "qemu", trial.board.ram_mib)?.with(&self.args);
         let file = party.ram_file.clone().context("there is no RAM file")?;
         let disk = party.create_disk()?;
         let mut launch = party.launch(&[]);
@@ -85,7 +88,7 @@ impl Restore {
 
         machine.stop()?;
         party::savevm(&mut machine)?;
-        let again = Party::new(trial, Side::With, "again", trial.board.ram_mib)?;
+        let again = Party::new(trial, Side::With, "again", trial.board.ram_mib)?.with(&self.args);
         let copy = again.ram_file.clone().context("there is no RAM file")?;
         ram_file::copy(&file, &copy)?;
         machine.cont()?;

@@ -38,17 +38,14 @@ impl Unchanged {
             patched: without_option(&patched.help, &self.option),
         }];
         let (there, here) = (Offers::of(&stock.path)?, Offers::of(&patched.path)?);
-        let offered: [(&str, fn(&Offers) -> &BTreeSet<String>); 4] = [
-            ("machine types", |it| &it.machines),
-            ("devices", |it| &it.devices),
-            ("migration capabilities", |it| &it.capabilities),
-            ("migration parameters", |it| &it.parameters),
-        ];
-        all.extend(offered.map(|(what, of)| Shown {
-            what: what.into(),
-            stock: of(&there).iter().cloned().collect(),
-            patched: of(&here).iter().cloned().collect(),
-        }));
+        let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        let mut offered = |what: &str, stock: &BTreeSet<String>, patched: &BTreeSet<String>| {
+            all.push(Shown { what: what.into(), stock: names(stock), patched: names(patched) });
+        };
+        offered("machine types", &there.machines, &here.machines);
+        offered("devices", &there.devices, &here.devices);
+        offered("migration capabilities", &there.capabilities, &here.capabilities);
+        offered("migration parameters", &there.parameters, &here.parameters);
         let there = self.answers(trial, Side::Stock)?;
         let here = self.answers(trial, Side::Without)?;
         let what = self.monitor.iter().chain(&self.unordered);

@@ -94,12 +94,11 @@ impl Eye {
 
 impl Waiting {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
-        let args: Vec<_> = self.args.iter().map(String::as_str).collect();
-        let control = self.control(trial, &args)?;
+        let control = self.control(trial)?;
 
-        let source = Party::new(trial, Side::With, "source", trial.board.ram_mib)?;
+        let source = Party::new(trial, Side::With, "source", trial.board.ram_mib)?.with(&self.args);
         let file = source.ram_file.clone().context("there is no RAM file")?;
-        let mut from = source.start(&source.launch(&args))?;
+        let mut from = source.start(&source.launch(&[]))?;
         from.guest.seed(SEED, 0)?;
         from.guest.stamp()?;
         // On some boards, not all of RAM can be seen.
@@ -109,8 +108,8 @@ impl Waiting {
         from.quit()?;
 
         let eye = self.eye(trial, &file)?;
-        let destination = Party::on(trial, eye.path(), "destination")?;
-        let mut to = destination.start_waiting(&[&["-S"], &args[..]].concat())?;
+        let destination = Party::on(trial, eye.path(), "destination")?.with(&self.args);
+        let mut to = destination.start_waiting(&["-S"])?;
         // What answers has come to its main loop, behind every reset.
         to.status()?;
         let waiting = eye.touched()?;
@@ -129,12 +128,12 @@ impl Waiting {
     }
 
     /// How much of its file a QEMU touches that waits for nothing, before its guest runs.
-    fn control(&self, trial: &Trial, args: &[&str]) -> Result<u64> {
+    fn control(&self, trial: &Trial) -> Result<u64> {
         let party = Party::new(trial, Side::With, "control", trial.board.ram_mib)?;
         let file = party.ram_file.clone().context("there is no RAM file")?;
         let eye = self.eye(trial, &file)?;
-        let control = Party::on(trial, eye.path(), "control")?;
-        let launch = control.launch(&[&["-S"], args].concat());
+        let control = Party::on(trial, eye.path(), "control")?.with(&self.args);
+        let launch = control.launch(&["-S"]);
         let mut machine = Machine::start(control.binary()?, &launch, &control.folder)?;
         machine.status()?;
         let touched = eye.touched()?;
