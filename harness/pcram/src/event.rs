@@ -106,7 +106,7 @@ pub enum Event {
     RunStarted {
         /// [`SCHEMA`].
         schema: u32,
-        /// The run's id, also the name of its folder.
+        /// The run's id, also the name of its folder; empty where it has none.
         run: String,
         /// This tool's version.
         tool: String,

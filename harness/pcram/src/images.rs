@@ -112,7 +112,10 @@ pub fn images(cache: &Cache, events: &Events, offline: bool) -> Result<Images> {
 }
 
 /// The images in the cache that were used last.
-fn cached(cache: &Cache) -> Result<Option<Images>> {
+///
+/// # Errors
+/// Where the cache cannot be read.
+pub fn cached(cache: &Cache) -> Result<Option<Images>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(cache.folder(Kind::Guest)).context("reading the cache")? {
         let entry = entry?;

@@ -2,7 +2,8 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 use pcram::command::{
-    self, apply, boot, build, cache, check, completions, fetch, list, manual, refresh, verify,
+    self, apply, boot, build, cache, check, completions, doctor, fetch, list, manual, refresh,
+    verify,
 };
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ struct Cli {
 enum Command {
     /// Do all: fetch, apply, build stock and patched, and check every promise
     Verify(verify::Args),
+    /// Say what this machine lacks, and what would not be tried on it
+    Doctor(doctor::Args),
     /// List the revisions that a series is carried for, and what the cache holds of each
     List(list::Args),
     /// Fetch the source of a revision into the cache
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     match command {
         Command::Verify(args) => verify::run(global, args),
+        Command::Doctor(args) => doctor::run(global, args),
         Command::List(args) => list::run(global, args),
         Command::Fetch(args) => fetch::run(global, args),
         Command::Apply(args) => apply::run(global, args),

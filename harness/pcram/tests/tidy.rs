@@ -116,6 +116,7 @@ fn help(args: &[&str]) -> String {
 fn each_command_has_a_page_with_its_help() {
     let commands = [
         "verify",
+        "doctor",
         "list",
         "fetch",
         "apply",

@@ -81,10 +81,14 @@ impl Record {
 
     /// The record in a build's folder, if there is a sound one. Marks the build as used.
     pub(super) fn read(dir: &Path) -> Option<Record> {
-        let path = dir.join(FILE);
-        let record = toml::from_str(&fs::read_to_string(&path).ok()?).ok()?;
-        crate::cache::touch(&path).ok()?;
+        let record = Record::peek(dir)?;
+        crate::cache::touch(&dir.join(FILE)).ok()?;
         Some(record)
+    }
+
+    /// The same, without marking the build.
+    pub(super) fn peek(dir: &Path) -> Option<Record> {
+        toml::from_str(&fs::read_to_string(dir.join(FILE)).ok()?).ok()
     }
 }
 

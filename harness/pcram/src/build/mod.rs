@@ -129,6 +129,42 @@ pub fn finished(cache: &Cache, request: &Request, patched: &Variant) -> Result<P
     Ok(Pair { stock: found(&Variant::Stock)?, patched: found(patched)? })
 }
 
+/// The emulators of a source that are built, as far as can be told without applying the series.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The one of the source as it is.
+    pub stock: Option<PathBuf>,
+    /// The one of the source with the series.
+    pub patched: Option<PathBuf>,
+}
+
+/// What is built of the tree `source` alone, and with the series of the id `series`, by the
+/// compiler at hand. Nothing is marked as used.
+///
+/// # Errors
+/// Where the cache cannot be read.
+pub fn held(cache: &Cache, source: &str, series: &str) -> Result<Held> {
+    let Ok(compiler) = compiler::identity() else { return Ok(Held::default()) };
+    let mut held = Held::default();
+    let builds = cache.folder(Kind::Build);
+    for entry in fs::read_dir(&builds).with_context(|| format!("reading {}", builds.display()))? {
+        let dir = entry?.path();
+        let Some(Record { parts, .. }) = Record::peek(&dir) else { continue };
+        let alike = parts.source == source
+            && parts.products == PROGRAMS.join(" ")
+            && parts.flags == Flags::default().line()
+            && parts.compiler == compiler;
+        let emulator = Some(dir.join(PROGRAMS[0])).filter(|path| alike && path.is_file());
+        match emulator {
+            None => {}
+            emulator if parts.series.is_empty() => held.stock = emulator,
+            emulator if parts.series == series => held.patched = emulator,
+            _ => {}
+        }
+    }
+    Ok(held)
+}
+
 impl Request {
     /// What a variant is called, and what it is made of.
     fn parts(&self, variant: &Variant, compiler: &str) -> (&'static str, Parts) {

@@ -92,6 +92,50 @@ pub fn ensure(events: &Events, uses: &[Use], yes: bool) -> Result<()> {
     })
 }
 
+/// Something that a run may need of the system, and whether it is there.
+#[derive(Debug)]
+pub struct Found {
+    /// The part of a run that needs it.
+    pub of: Use,
+    /// What it is.
+    pub what: &'static str,
+    /// The Debian package that has it.
+    pub package: &'static str,
+    /// Whether it is there.
+    pub there: bool,
+    /// What it says of its version, where it was asked for that.
+    pub version: Option<String>,
+}
+
+/// Looks for everything that any part of a run needs here: what only source packages need is left
+/// out where there is no apt to fetch them with.
+pub fn survey() -> Vec<Found> {
+    let apt = has("apt-get");
+    let needs = NEEDS.iter().filter(|need| apt || need.of != Use::SourcePackage);
+    let look = |need: &Need| {
+        let Need { of, what, package, probe } = *need;
+        let said = Command::new("sh").args(["-c", probe]).output();
+        let said = said.ok().filter(|output| output.status.success());
+        let text = said.as_ref().map(|output| String::from_utf8_lossy(&output.stdout));
+        let first = text.and_then(|text| text.lines().next().map(str::to_owned));
+        let version = first.filter(|line| probe.contains("version") && !line.is_empty());
+        Found { of, what, package, there: said.is_some(), version }
+    };
+    needs.map(look).collect()
+}
+
+/// What is missing, and the line that installs it; `None` where nothing is.
+pub fn how_to_install(missing: &[&Found]) -> Option<String> {
+    let listed: Vec<_> = missing.iter().map(|found| found.what).collect();
+    let packages: Vec<_> = missing.iter().map(|found| found.package).collect();
+    let root = rustix::process::geteuid().is_root();
+    let how = match has("apt-get") {
+        true => format!("this installs what is missing:\n  {}", command_line(&packages, root)),
+        false => format!("on Debian, {} have them", packages.join(" ")),
+    };
+    (!missing.is_empty()).then(|| format!("the system lacks {}; {how}", listed.join(", ")))
+}
+
 fn is_there(need: &Need) -> bool {
     let probe = Command::new("sh").args(["-c", need.probe]).output();
     probe.is_ok_and(|output| output.status.success())
@@ -166,6 +210,18 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("a thing, another"), "{text}");
         assert!(text.contains("thing-dev another-dev"), "{text}");
+    }
+
+    #[test]
+    fn a_survey_tells_what_is_there_and_how_to_get_the_rest() {
+        let found = survey();
+        let git = found.iter().find(|found| found.package == "git").unwrap();
+        assert!(git.there && git.version.as_ref().unwrap().starts_with("git version "), "{git:?}");
+        assert_eq!(how_to_install(&[]), None);
+        let absent =
+            Found { there: false, what: "a thing", package: "thing-dev", ..survey().remove(0) };
+        let text = how_to_install(&[&absent]).unwrap();
+        assert!(text.contains("lacks a thing") && text.contains("thing-dev"), "{text}");
     }
 
     #[test]

@@ -88,6 +88,29 @@ impl Cache {
         Ok(Cache { root, in_use })
     }
 
+    /// Where the cache is, or would be made: `dir`, else as [`Cache::open`] says.
+    ///
+    /// # Errors
+    /// A [`Failure`] where there is no place for it.
+    pub fn place(dir: Option<&Path>) -> Result<PathBuf> {
+        root(dir)
+    }
+
+    /// Opens a cache that is there, to look into it: nothing is made and nothing cleaned. `None`
+    /// where there is none yet.
+    ///
+    /// # Errors
+    /// A [`Failure`] where it cannot be read, is of another layout, or is no cache.
+    pub fn look(dir: Option<&Path>) -> Result<Option<Cache>> {
+        let root = root(dir)?;
+        if !root.exists() || !has_layout(&root)? {
+            return Ok(None);
+        }
+        let in_use = Lock::open(&root.join("locks/in-use"))?;
+        in_use.shared()?;
+        Ok(Some(Cache { root, in_use }))
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -335,6 +358,19 @@ pub(crate) mod tests {
         let (exit, text) = refusal(&file.join("cache"));
         assert_eq!(exit, Exit::PrerequisiteMissing);
         assert!(text.contains("cannot be written to"), "{text}");
+    }
+
+    #[test]
+    fn a_look_makes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Cache::look(Some(&dir.path().join("none"))).unwrap().is_none());
+        assert!(Cache::look(Some(dir.path())).unwrap().is_none());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        drop(Cache::open(Some(dir.path())).unwrap());
+        let leftover = dir.path().join(".pcram-tmp-a");
+        fs::write(&leftover, "").unwrap();
+        assert!(Cache::look(Some(dir.path())).unwrap().is_some());
+        assert!(leftover.exists(), "a look cleans nothing, either");
     }
 
     #[test]

@@ -59,7 +59,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use trial::{Place, Trial};
+use trial::{Place, TMPFS, Trial, has_tmpfs};
 
 /// What all checks of a run share.
 pub struct Bench<'a> {
@@ -192,16 +192,26 @@ impl Bench<'_> {
         }
     }
 
+    /// The first thing that a check needs, and that is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be looked for.
+    pub fn unmet(&self, check: &Check) -> Result<Option<String>> {
+        if check.file_on == FileOn::Tmpfs && !has_tmpfs() {
+            return Ok(Some(format!("{TMPFS} is no tmpfs")));
+        }
+        let mut unmet = check.needs.iter().map(|need| need.unmet(self));
+        unmet.find_map(Result::transpose).transpose()
+    }
+
     fn run(&self, check: &Check, folder: &Path) -> Result<Finding> {
         if check.procedure.runs_a_machine()
             && let Some(option) = self.option_lacking()
         {
             return Ok(Finding::new(vec![format!("this QEMU does not offer {option}")], ""));
         }
-        for need in &check.needs {
-            if let Some(reason) = need.unmet(self)? {
-                return Err(NotTried(reason).into());
-            }
+        if let Some(reason) = self.unmet(check)? {
+            return Err(NotTried(reason).into());
         }
         let place = match check.file_on {
             FileOn::Folder => Place::Folder,

@@ -38,20 +38,21 @@ pub enum Place {
 }
 
 /// Where Linux has a tmpfs for everybody.
-const TMPFS: &str = "/dev/shm";
+pub const TMPFS: &str = "/dev/shm";
 /// What statfs says of a tmpfs (`TMPFS_MAGIC` of linux/magic.h).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
+/// Whether there is one here.
+pub fn has_tmpfs() -> bool {
+    rustix::fs::statfs(TMPFS).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC)
+}
+
 impl Place {
-    /// A fresh folder on a tmpfs.
+    /// A fresh folder on the tmpfs, where there is one ([`has_tmpfs`]).
     ///
     /// # Errors
-    /// [`NotTried`] where the host has none.
+    /// Where it cannot be made.
     pub fn tmpfs() -> Result<Place> {
-        let found = rustix::fs::statfs(TMPFS).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC);
-        if !found {
-            return Err(NotTried(format!("{TMPFS} is no tmpfs")).into());
-        }
         let folder = sockets::folder_in(Path::new(TMPFS))?;
         super::leave_nothing_in(folder.path());
         Ok(Place::Tmpfs(folder))

@@ -9,6 +9,7 @@ use crate::check::catalogue::Catalogue;
 use crate::check::leave_nothing_in;
 use crate::event::{Outcome, Step};
 use crate::failure::{Exit, Failure};
+use crate::images::{self, Images};
 use crate::machine::binary::Binary;
 use crate::machine::{shell_line, shell_word};
 use crate::process;
@@ -74,8 +75,14 @@ fn boot(run: &Run, args: &Args, qemu: &Binary, catalogue: &Catalogue) -> Result<
     fs::create_dir_all(&folder)
         .and_then(|()| if args.keep { Ok(()) } else { fs::write(&mark, "") })
         .with_context(|| format!("cannot make {}", folder.display()))?;
+    // Kept as long as QEMU runs, so that no other run prunes it.
+    let images = images::cached(&run.cache)?;
+    let kept = images.as_ref().map(Images::firmware);
     let booted = run.events.step("boot", qemu.version(), "", |step| {
-        in_front(step, args, qemu, catalogue, &folder)?;
+        let seabios = || Firmware::seabios(qemu, kept);
+        let firmware = if args.bare { None } else { seabios()? };
+        let firmware = firmware.map_or_else(|| Firmware::bare(&folder), Ok)?;
+        in_front(step, args, qemu, catalogue, &firmware, &folder)?;
         Ok((Exit::AllHeld, Outcome::new("QEMU has ended")))
     });
     if !args.keep {
@@ -91,11 +98,10 @@ fn in_front(
     args: &Args,
     qemu: &Binary,
     catalogue: &Catalogue,
+    firmware: &Firmware,
     folder: &Path,
 ) -> Result<()> {
     let ram = Ram::prepare(args, catalogue.board.ram_mib, folder)?;
-    let firmware = if args.bare { None } else { Firmware::seabios(qemu)? };
-    let firmware = firmware.map_or_else(|| Firmware::bare(folder), Ok)?;
 
     let mut command = Command::new(&qemu.path);
     command.args(["-machine", &catalogue.board.machine, "-m", &ram.option()]);

@@ -6,6 +6,7 @@ pub mod build;
 pub mod cache;
 pub mod check;
 pub mod completions;
+pub mod doctor;
 pub mod fetch;
 pub mod list;
 pub mod manual;
@@ -116,23 +117,70 @@ struct Run {
     events: Events,
     cache: Cache,
     folder: cache_room::Run,
-    started: Instant,
     global: Global,
 }
 
 /// Runs `work` as one run of the tool, tells how it ended, and turns that into an exit code.
 fn run(global: Global, revision: &str, work: impl FnOnce(&Run) -> Result<Exit>) -> ExitCode {
-    let exit = match Run::begin(global, revision) {
-        Ok(run) => {
+    told(&global.clone(), |events| {
+        let begun = Cache::open(global.cache.as_deref()).and_then(|it| Ok((it.new_run()?, it)));
+        let (folder, cache) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                started(events, "", revision);
+                return Err(error);
+            }
+        };
+        started(events, &folder.id, revision);
+        let run = Run { events: events.clone(), cache, folder, global };
+        let done = work(&run);
+        // Gone unless a check left something there.
+        let _ = std::fs::remove_dir(&run.folder.dir);
+        done
+    })
+}
+
+/// The same for `work` that leaves nothing anywhere, and so needs no cache.
+fn look(global: &Global, work: impl FnOnce(&Events) -> Result<Exit>) -> ExitCode {
+    told(global, |events| {
+        started(events, "", "");
+        work(events)
+    })
+}
+
+/// Runs `work` with a stream into the reports that were asked for, and ends that.
+fn told(global: &Global, work: impl FnOnce(&Events) -> Result<Exit>) -> ExitCode {
+    let begun = Instant::now();
+    let exit = match global.reports() {
+        Ok(reports) => {
+            let events = Events::new(reports);
             end_everything_on_a_signal();
             // The panic's own message is on standard error by then.
-            let done = panic::catch_unwind(AssertUnwindSafe(|| work(&run)));
-            run.finish(done.unwrap_or(Ok(Exit::Internal)))
+            let done = panic::catch_unwind(AssertUnwindSafe(|| work(&events)));
+            let done = done.unwrap_or(Ok(Exit::Internal));
+            let error = done.as_ref().err().map(|error| format!("{error:#}"));
+            let exit = done.unwrap_or_else(|error| tell(&error));
+            let seconds = begun.elapsed().as_secs_f64();
+            let meaning = exit.meaning().into();
+            events.send(Event::RunFinished { exit: exit.code(), meaning, error, seconds });
+            exit
         }
         Err(error) => tell(&error),
     };
     process::stay_if_ending();
     ExitCode::from(exit.code())
+}
+
+/// Tells that the run of this id began; a run that leaves nothing has none.
+fn started(events: &Events, run: &str, revision: &str) {
+    events.send(Event::RunStarted {
+        schema: SCHEMA,
+        run: run.into(),
+        tool: env!("CARGO_PKG_VERSION").into(),
+        command: std::env::args().skip(1).collect(),
+        revision: revision.into(),
+        host: host(),
+    });
 }
 
 fn tell(error: &anyhow::Error) -> Exit {
@@ -167,37 +215,6 @@ fn end_everything_on_a_signal() {
 }
 
 impl Run {
-    fn begin(global: Global, revision: &str) -> Result<Run> {
-        let reports = global.reports()?;
-        let cache = Cache::open(global.cache.as_deref())?;
-        let folder = cache.new_run()?;
-        let started = Instant::now();
-        let run = Run { events: Events::new(reports), cache, folder, started, global };
-        run.events.send(Event::RunStarted {
-            schema: SCHEMA,
-            run: run.folder.id.clone(),
-            tool: env!("CARGO_PKG_VERSION").into(),
-            command: std::env::args().skip(1).collect(),
-            revision: revision.into(),
-            host: host(),
-        });
-        Ok(run)
-    }
-
-    fn finish(&self, outcome: Result<Exit>) -> Exit {
-        let error = outcome.as_ref().err().map(|error| format!("{error:#}"));
-        let exit = outcome.unwrap_or_else(|error| tell(&error));
-        // Gone unless a check left something there.
-        let _ = std::fs::remove_dir(&self.folder.dir);
-        self.events.send(Event::RunFinished {
-            exit: exit.code(),
-            meaning: exit.meaning().into(),
-            error,
-            seconds: self.started.elapsed().as_secs_f64(),
-        });
-        exit
-    }
-
     /// The command line that does `command` on the same revision from the same source again.
     fn repeat(&self, command: &str, revision: &Revision) -> String {
         let mut words = vec![command.to_owned()];

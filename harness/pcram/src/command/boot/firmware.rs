@@ -28,10 +28,10 @@ pub(super) enum Firmware {
 }
 
 impl Firmware {
-    /// The SeaBIOS that `qemu` finds by itself, else that of a package.
-    pub(super) fn seabios(qemu: &Binary) -> Result<Option<Firmware>> {
-        let own = own_folders(&qemu.path)?;
-        Ok(find(&own, &PLACES.map(PathBuf::from)))
+    /// The SeaBIOS that `qemu` finds by itself, else that of a package, else the one in `kept`.
+    pub(super) fn seabios(qemu: &Binary, kept: Option<PathBuf>) -> Result<Option<Firmware>> {
+        let places: Vec<_> = PLACES.map(PathBuf::from).into_iter().chain(kept).collect();
+        Ok(find(&own_folders(&qemu.path)?, &places))
     }
 
     /// The bare guest, written into `folder`.

@@ -1,0 +1,98 @@
+//! What the cache holds of each revision, and which of its checks would not be tried.
+
+use crate::build::{Held, held};
+use crate::cache::{Cache, Kind};
+use crate::check::Bench;
+use crate::check::catalogue::{Catalogue, Check};
+use crate::command::patches;
+use crate::event::{Outcome, Step};
+use crate::machine::binary::Binary;
+use crate::series::Series;
+use crate::source::{Release, Releases, cached};
+use anyhow::Result;
+use std::path::Path;
+
+/// Tells of every revision in the table.
+pub(super) fn tell(step: &Step, cache: Option<&Cache>, thorough: bool) -> Result<((), Outcome)> {
+    let patches = patches()?;
+    let releases = Releases::read(&patches.join("releases.toml"))?;
+    let mut built = 0;
+    for release in releases.all() {
+        let dir = patches.join(&release.series);
+        let found = cache.map(|cache| in_cache(step, cache, release, &dir)).transpose()?;
+        let found = found.unwrap_or_default();
+        built += usize::from(found.stock.is_some() && found.patched.is_some());
+        match (cache, found.stock) {
+            (Some(cache), Some(stock)) => {
+                let catalogue = Catalogue::of_series(&dir)?;
+                not_tried(step, cache, &catalogue, release, &Binary::probe(&stock)?, thorough)?;
+            }
+            _ => step.note(format!(
+                "{}: not built; what its checks need of QEMU cannot be asked for yet",
+                release.name
+            )),
+        }
+    }
+    let result = format!("{built} of {} built, without and with the series", releases.all().len());
+    Ok(((), Outcome::new(result)))
+}
+
+/// Tells what the cache holds of a revision; the emulators of the first source that has one.
+fn in_cache(step: &Step, cache: &Cache, release: &Release, dir: &Path) -> Result<Held> {
+    let series = Series::load(dir)?;
+    let mut found = Held::default();
+    for source in cached(cache, &release.name) {
+        let here = held(cache, &source.tree, &series.id)?;
+        let state = |there: &Option<_>| if there.is_some() { "built" } else { "not built" };
+        let (stock, patched) = (state(&here.stock), state(&here.patched));
+        step.note(format!("{}: {}", release.name, source.description()));
+        step.note(format!("  stock {stock}, patched {patched}"));
+        if found.stock.is_none() {
+            found = here;
+        }
+    }
+    Ok(found)
+}
+
+/// Tells which checks lack something, by what they lack. A QEMU's part in that is asked of stock.
+fn not_tried(
+    step: &Step,
+    cache: &Cache,
+    catalogue: &Catalogue,
+    release: &Release,
+    stock: &Binary,
+    thorough: bool,
+) -> Result<()> {
+    let scratch = cache.scratch(&cache.folder(Kind::Run))?;
+    let bench = Bench {
+        catalogue,
+        revision: &release.name,
+        stock: Some(stock),
+        patched: stock,
+        qemu_img: None,
+        provenance: None,
+        folder: scratch.path(),
+        keep: false,
+    };
+    let checks = catalogue.select(&[], thorough)?;
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for check in &checks {
+        if let Some(reason) = reason(&bench, check) {
+            match reasons.iter_mut().find(|(other, _)| *other == reason) {
+                Some((_, ids)) => ids.push(&check.id),
+                None => reasons.push((reason, vec![&check.id])),
+            }
+        }
+    }
+    let lacking: usize = reasons.iter().map(|(_, ids)| ids.len()).sum();
+    step.note(format!("  {} of {} checks can be tried", checks.len() - lacking, checks.len()));
+    for (reason, ids) in reasons {
+        step.note(format!("  not tried, since {reason}: {}", ids.join(", ")));
+    }
+    Ok(())
+}
+
+/// Why a check would not be tried; a need that cannot be looked into is such a reason, too.
+fn reason(bench: &Bench, check: &Check) -> Option<String> {
+    bench.unmet(check).unwrap_or_else(|error| Some(format!("{error:#}")))
+}
