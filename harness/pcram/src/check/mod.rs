@@ -236,7 +236,7 @@ impl Bench<'_> {
     fn kvms_fault(&self, error: anyhow::Error, folder: &Path) -> anyhow::Error {
         let Some(stock) = self.stock else { return error };
         match kvm::usable(stock, &folder.join("stock-under-kvm")) {
-            Ok(()) => error,
+            Ok(_) => error,
             Err(why) => NotTried(format!("{error:#}; with stock: {why}")).into(),
         }
     }

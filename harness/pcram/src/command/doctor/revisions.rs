@@ -5,7 +5,8 @@ use crate::cache::{Cache, Kind};
 use crate::check::Bench;
 use crate::check::catalogue::{Catalogue, Check};
 use crate::command::patches;
-use crate::event::{Outcome, Step};
+use crate::event::{Events, Outcome, Step};
+use crate::images::images;
 use crate::machine::binary::Binary;
 use crate::series::Series;
 use crate::source::{Release, Releases, cached};
@@ -71,6 +72,7 @@ fn not_tried(
         patched: stock,
         qemu_img: None,
         provenance: None,
+        images: &|| images(cache, &Events::default(), true),
         folder: scratch.path(),
         keep: false,
     };
