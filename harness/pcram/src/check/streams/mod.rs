@@ -2,13 +2,17 @@
 
 mod before;
 mod beside;
+#[cfg(test)]
+pub(super) mod built;
 mod load;
 mod making;
 mod stream;
 mod way;
 
 pub use before::Torn;
+pub(super) use beside::Beside;
 pub use beside::Kept;
+pub(super) use load::Load;
 pub use load::Loaded;
 pub use stream::Stream;
 
@@ -18,8 +22,6 @@ use crate::machine::NoStream;
 use crate::machine::qmp::QmpError;
 use anyhow::{Context, Result};
 use before::Before;
-use beside::Beside;
-use load::Load;
 use making::Making;
 use pcram_stream::StreamError;
 use serde::Deserialize;
