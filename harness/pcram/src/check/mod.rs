@@ -24,6 +24,7 @@ mod crossing;
 mod cut_short;
 mod descriptor;
 mod convergence;
+mod cpr_transfer;
 mod each_patch;
 mod held;
 mod lanes;

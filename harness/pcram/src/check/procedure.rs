@@ -7,6 +7,7 @@ use super::crossing::Crossing;
 use super::cut_short::CutShort;
 use super::descriptor::Descriptor;
 use super::convergence::Convergence;
+use super::cpr_transfer::CprTransfer;
 use super::each_patch::EachPatchBuilds;
 use super::held::Held;
 use super::layout::Layout;
@@ -55,6 +56,8 @@ pub enum Procedure {
     CapabilityRefused(CapabilityRefused),
     /// A saved or migrated stream holds no page of the block, and every other block whole.
     Omission(Omission),
+    /// A new QEMU takes over from one with a RAM file, in the mode cpr-transfer.
+    CprTransfer(CprTransfer),
     /// What QEMU tells of a migration or a snapshot is what the stream has, without the block.
     Accounting(Accounting),
     /// A migration ends while all RAM is being dirtied.
@@ -103,6 +106,7 @@ impl Procedure {
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
+            Procedure::CprTransfer(it) => it.check(trial),
             Procedure::Accounting(it) => it.check(trial),
             Procedure::Convergence(it) => it.check(trial),
             Procedure::Live(it) => it.check(trial),

@@ -112,7 +112,7 @@ impl Recipe {
 
 /// Whether a QEMU that ran refused to make a stream, or made none that can be read. Where stock
 /// does, that is a broken promise, and not a check that could not be tried.
-fn has_no_stream(error: &anyhow::Error) -> bool {
+pub(super) fn has_no_stream(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.is::<NoStream>() || cause.is::<StreamError>() || cause.is::<QmpError>())
