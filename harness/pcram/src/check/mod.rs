@@ -18,10 +18,13 @@ pub mod untouched;
 pub mod visible;
 pub mod watched;
 
+mod accounting;
 mod capability_refused;
 mod crossing;
 mod cut_short;
 mod descriptor;
+mod convergence;
+mod cpr_transfer;
 mod each_patch;
 mod held;
 mod lanes;

@@ -1,10 +1,13 @@
 //! The things that a check can do, each a file of its own in this folder.
 
 use super::Finding;
+use super::accounting::Accounting;
 use super::capability_refused::CapabilityRefused;
 use super::crossing::Crossing;
 use super::cut_short::CutShort;
 use super::descriptor::Descriptor;
+use super::convergence::Convergence;
+use super::cpr_transfer::CprTransfer;
 use super::each_patch::EachPatchBuilds;
 use super::held::Held;
 use super::layout::Layout;
@@ -53,6 +56,12 @@ pub enum Procedure {
     CapabilityRefused(CapabilityRefused),
     /// A saved or migrated stream holds no page of the block, and every other block whole.
     Omission(Omission),
+    /// A new QEMU takes over from one with a RAM file, in the mode cpr-transfer.
+    CprTransfer(CprTransfer),
+    /// What QEMU tells of a migration or a snapshot is what the stream has, without the block.
+    Accounting(Accounting),
+    /// A migration ends while all RAM is being dirtied.
+    Convergence(Convergence),
     /// A guest that writes all its RAM moves to a destination with the file, and goes on there.
     Live(Live),
     /// Two parties that do not match: what one sent or saved, the other refuses.
@@ -97,6 +106,9 @@ impl Procedure {
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
+            Procedure::CprTransfer(it) => it.check(trial),
+            Procedure::Accounting(it) => it.check(trial),
+            Procedure::Convergence(it) => it.check(trial),
             Procedure::Live(it) => it.check(trial),
             Procedure::Mismatch(it) => it.check(trial),
             Procedure::Waiting(it) => it.check(trial),

@@ -69,6 +69,11 @@ impl Recorder {
         format!("unix:{}", self.socket.display())
     }
 
+    /// The unix socket that the source migrates to.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// A connection to it, as a source would make one: to be handed to a source.
     pub fn connect(&self) -> Result<UnixStream> {
         let cannot = || format!("cannot connect to {}", self.socket.display());

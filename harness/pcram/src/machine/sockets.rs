@@ -14,7 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// What may lie in such a folder.
-pub const NAMES: [&str; 6] = ["monitor", "debug", "serial", "incoming", "channel", "ram,file"];
+pub const NAMES: [&str; 7] =
+    ["monitor", "debug", "serial", "incoming", "channel", "cpr", "ram,file"];
 
 /// A new folder, removed when dropped. The first call of a process removes what killed runs left.
 pub fn folder() -> Result<TempDir> {

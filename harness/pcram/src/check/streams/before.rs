@@ -83,3 +83,25 @@ fn torn(bytes: &[u8], block: &str) -> Result<Torn, StreamError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::streams::built::{head, plain};
+
+    #[test]
+    fn a_stream_that_ends_anywhere_has_the_pages_before_its_end() {
+        let whole = plain(&[]);
+        let of = |length: usize| torn(&whole[..length], "pc.ram").unwrap();
+        assert_eq!(of(whole.len()), Torn { of_block: 4, of_others: 3 });
+        assert_eq!(of(0), Torn::default());
+        let mut last = Torn::default();
+        let devices = plain(&["pc.ram", "vga", "rom"]).len() - head(false).len();
+        for length in (0..whole.len() - devices).step_by(97) {
+            let now = of(length);
+            assert!(now.of_block >= last.of_block && now.of_others >= last.of_others);
+            last = now;
+        }
+        assert!(torn(b"QEVM\0\0\0\x02", "pc.ram").is_err(), "it is no torn stream");
+    }
+}

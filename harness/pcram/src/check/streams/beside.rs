@@ -22,7 +22,7 @@ const AT_THE_SOURCE: &str = "beside.memory";
 /// A kind of block.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Beside {
+pub(in crate::check) enum Beside {
     /// A VGA card's memory.
     Vga,
     /// A DIMM in anonymous memory.
@@ -33,7 +33,7 @@ pub(super) enum Beside {
 
 /// A block that the guest sees at these addresses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mapped {
+pub(in crate::check) struct Mapped {
     kind: Beside,
     /// Its pages, all of them.
     pub span: Span,
@@ -152,4 +152,45 @@ fn same(memory: &Memory, idstr: &str, saved: &[u8]) -> Kept {
     };
     let same = (0..).zip(pages.clone()).filter(kept).count() as u64;
     Kept { idstr: idstr.to_owned(), pages: pages.len() as u64, same }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::streams::built::{PAGE, mapped, plain};
+
+    #[test]
+    fn a_page_counts_as_kept_where_the_stream_has_its_bytes_or_it_is_zero() {
+        let memory = |stream: &[u8]| Memory::read(stream, &[], |_| true).unwrap();
+        let page = |fill| vec![fill; PAGE as usize];
+        let kept = |same| Kept { idstr: "vga".into(), pages: 2, same };
+        let sent = memory(&plain(&[]));
+        assert_eq!(same(&sent, "vga", &[page(1), page(1)].concat()), kept(2));
+        assert_eq!(same(&sent, "vga", &[page(1), page(2)].concat()), kept(1));
+        let left_out = memory(&mapped(&["vga"]));
+        assert_eq!(same(&left_out, "vga", &[page(0), page(1)].concat()), kept(1));
+    }
+
+    #[test]
+    fn slots_are_asked_for_once_and_only_for_what_is_plugged() {
+        let words = |all: &[Beside]| Beside::args(all, Path::new("/a,b")).join(" ");
+        assert_eq!(words(&[]), "");
+        assert_eq!(words(&[Beside::Vga]), "-device VGA,romfile=,vgamem_mb=8");
+        assert_eq!(
+            words(&[Beside::Dimm, Beside::SharedDimm]),
+            "-m slots=2,maxmem=4G -object memory-backend-ram,id=dimm,size=8M \
+             -device pc-dimm,memdev=dimm -object memory-backend-file,id=shared-dimm,size=8M,\
+             share=on,mem-path=/a,,b/dimm,,file -device pc-dimm,memdev=shared-dimm"
+        );
+    }
+
+    #[test]
+    fn a_block_is_known_by_its_name_behind_its_device() {
+        let mapped = |kind| Mapped { kind, span: Span::whole(0, 0) };
+        let names = ["pc.ram", "0000:00:02.0/vga.vram", "dimm"];
+        let found = |kind| mapped(kind).idstr(names.into_iter()).map(str::to_owned);
+        assert_eq!(found(Beside::Vga).unwrap(), names[1]);
+        assert_eq!(found(Beside::Dimm).unwrap(), "dimm");
+        assert!(found(Beside::SharedDimm).unwrap_err().to_string().contains("shared-dimm"));
+    }
 }

@@ -20,7 +20,7 @@ const MARKED_RAM: u32 = 8 << 20;
 /// What the guest does.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Load {
+pub(in crate::check) enum Load {
     /// Nothing: it is stopped.
     Stopped,
     /// It writes every page of RAM, again and again.
@@ -42,14 +42,14 @@ pub struct Loaded {
 
 impl Load {
     /// Whether the guest writes the block beside RAM.
-    pub(super) fn writes_beside(self) -> bool {
+    pub(in crate::check) fn writes_beside(self) -> bool {
         matches!(self, Load::DirtyingBeside | Load::Marking)
     }
 
     /// What a migration under it may send in a second, in bytes. QEMU waits in between, each time
     /// it has sent a tenth of that; a guest whose pages are to be sent again writes them in these
     /// times, so that none of its rounds may fit in one.
-    pub(super) fn speed(self) -> u64 {
+    pub(in crate::check) fn speed(self) -> u64 {
         match self {
             Load::Stopped | Load::Dirtying => 1 << 30,
             Load::DirtyingBeside => 32 << 20,
@@ -59,7 +59,7 @@ impl Load {
 
     /// Stamps RAM and the blocks beside it, sets the guest to work, and says how many pages of RAM
     /// it sees.
-    pub(super) fn begin(self, machine: &mut Machine, beside: &[Mapped]) -> Result<u64> {
+    pub(in crate::check) fn begin(self, machine: &mut Machine, beside: &[Mapped]) -> Result<u64> {
         machine.guest.seed(SEED, 0)?;
         machine.guest.stamp()?;
         let seen = machine.guest.find()?.pages;
@@ -88,7 +88,7 @@ impl Load {
     }
 
     /// How many sweeps the guest has reported so far.
-    pub(super) fn sweeps(self, machine: &mut Machine) -> u64 {
+    pub(in crate::check) fn sweeps(self, machine: &mut Machine) -> u64 {
         match self {
             Load::Stopped => 0,
             Load::Dirtying | Load::DirtyingBeside => machine.guest.swept(),
@@ -97,7 +97,11 @@ impl Load {
     }
 
     /// Ends the guest's work at a destination, and has it look for its last stamps there.
-    pub(super) fn arrived(self, machine: &mut Machine, beside: &[Mapped]) -> Result<Option<Found>> {
+    pub(in crate::check) fn arrived(
+        self,
+        machine: &mut Machine,
+        beside: &[Mapped],
+    ) -> Result<Option<Found>> {
         let spans = spans(beside);
         let guest = &mut machine.guest;
         // What the guest does not write has the stamps of the first generation.

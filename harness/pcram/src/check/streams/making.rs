@@ -14,7 +14,7 @@ use crate::machine::{Machine, NoStream, sockets};
 use crate::process::{Ending, run};
 use anyhow::{Context, Result, ensure};
 use pcram_stream::{multifd, qcow2};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -160,6 +160,7 @@ impl Making<'_> {
         if said.lines().any(|line| !line.starts_with("warning:")) {
             return Err(NoStream(format!("savevm said: {said}")).into());
         }
+        let disks = source.machine.qmp.execute("query-block", json!({}))?;
         source.machine.quit()?;
         let path = self.folder.join(DISK);
         let cannot = || format!("cannot read the VM state in {}", path.display());
@@ -168,7 +169,8 @@ impl Making<'_> {
         let mut state = image.vm_state(SNAPSHOT).with_context(cannot)?;
         state.read_to_end(&mut bytes).with_context(cannot)?;
         // QEMU itself stops the guest while it saves: there is no load to tell of.
-        Stream::read(self.trial.block(), &bytes).with_context(cannot)
+        let stream = Stream::read(self.trial.block(), &bytes).with_context(cannot)?;
+        Ok(Stream { saved: size_of_snapshot(&disks), ..stream })
     }
 
     /// Migrates to `uri`, under the guest's load if there is one, and leaves the source's memory
@@ -248,5 +250,30 @@ impl Making<'_> {
         let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
         ensure!(status.success(), "qemu-img cannot create a disk: {said}");
         Ok(())
+    }
+}
+
+/// How many bytes of VM state the snapshot has, as QEMU tells its user (`query-block`).
+fn size_of_snapshot(disks: &Value) -> Option<u64> {
+    let mut disks = disks.as_array().into_iter().flatten();
+    let snapshots = disks.find_map(|disk| disk["inserted"]["image"]["snapshots"].as_array())?;
+    let ours = snapshots.iter().find(|snapshot| snapshot["name"] == SNAPSHOT)?;
+    ours["vm-state-size"].as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_snapshot_is_that_of_ours() {
+        let disk = |name: &str| {
+            json!([{ "device": "ide0" }, { "inserted": { "image": {
+                "snapshots": [{ "name": name, "vm-state-size": 195_430 }],
+            }}}])
+        };
+        assert_eq!(size_of_snapshot(&disk(SNAPSHOT)), Some(195_430));
+        assert_eq!(size_of_snapshot(&disk("other")), None);
+        assert_eq!(size_of_snapshot(&json!([])), None);
     }
 }

@@ -2,13 +2,17 @@
 
 mod before;
 mod beside;
+#[cfg(test)]
+pub(super) mod built;
 mod load;
 mod making;
 mod stream;
 mod way;
 
 pub use before::Torn;
+pub(super) use beside::Beside;
 pub use beside::Kept;
+pub(super) use load::Load;
 pub use load::Loaded;
 pub use stream::Stream;
 
@@ -18,8 +22,6 @@ use crate::machine::NoStream;
 use crate::machine::qmp::QmpError;
 use anyhow::{Context, Result};
 use before::Before;
-use beside::Beside;
-use load::Load;
 use making::Making;
 use pcram_stream::StreamError;
 use serde::Deserialize;
@@ -110,7 +112,7 @@ impl Recipe {
 
 /// Whether a QEMU that ran refused to make a stream, or made none that can be read. Where stock
 /// does, that is a broken promise, and not a check that could not be tried.
-fn has_no_stream(error: &anyhow::Error) -> bool {
+pub(super) fn has_no_stream(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.is::<NoStream>() || cause.is::<StreamError>() || cause.is::<QmpError>())

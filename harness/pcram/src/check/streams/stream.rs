@@ -26,6 +26,8 @@ pub struct Stream {
     pub kept: Option<Kept>,
     /// What a try before this one sent.
     pub before: Option<Torn>,
+    /// The size of a snapshot's VM state, in bytes, as QEMU tells its user.
+    pub saved: Option<u64>,
     /// What `query-migrate` said meanwhile, and at last when it had completed.
     pub told: Vec<Value>,
 }
@@ -56,6 +58,7 @@ impl Stream {
             arrived: None,
             kept: None,
             before: None,
+            saved: None,
             told: Vec::new(),
         };
         Ok((stream, memory))

@@ -1,0 +1,216 @@
+//! A migration ends by itself while the guest writes all its RAM, where stock's does not.
+
+use super::Finding;
+use super::streams::{Beside, Load};
+use super::trial::Trial;
+use crate::machine::Machine;
+use crate::machine::binary::Binary;
+use crate::machine::migration::End;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::Path;
+
+/// How long the migration may stop the guest at its end, in milliseconds.
+const DOWNTIME: u64 = 10;
+/// How often the patched QEMU may gather the dirty pages before it counts as not converging.
+const AT_MOST: u64 = 12;
+/// How many times as long as the patched QEMU's migration stock's is given.
+const AS_LONG: u64 = 4;
+
+/// The check's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Convergence {
+    /// What may be sent in a second, in MiB: less than the guest writes.
+    bandwidth_mib: u64,
+    /// How many times more than the patched QEMU stock is to gather the dirty pages in vain.
+    rounds: u64,
+    /// Whether all this takes long enough for QEMU to tell a rate of dirty pages: a second.
+    #[serde(default)]
+    rate: bool,
+}
+
+/// How one migration went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Run {
+    /// Whether it ended by itself.
+    completed: bool,
+    /// How often the dirty pages were gathered.
+    gathered: u64,
+    /// How long it took, in milliseconds.
+    milliseconds: u64,
+    /// The sweeps over all RAM that the guest finished meanwhile.
+    sweeps: u64,
+    /// The highest rate of dirty pages that QEMU told, in pages a second.
+    rate: u64,
+    /// What remained last, in bytes.
+    remaining: u64,
+}
+
+impl Convergence {
+    pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
+        let ram_file = trial.ram_file_args(&trial.ram_file()?);
+        let patched =
+            self.run(trial, trial.patched(), "patched", &ram_file, |run| run.gathered >= AT_MOST);
+        let patched = patched.context("with the patched QEMU")?;
+        let stock = self.run(trial, trial.stock()?, "stock", &[], |run| {
+            run.gathered >= patched.gathered + self.rounds
+                && run.milliseconds >= AS_LONG * patched.milliseconds
+        });
+        let stock = stock.context("with the stock QEMU")?;
+        Ok(judge(trial.block(), &stock, &patched, self.rate))
+    }
+
+    /// Migrates under a guest that writes all its RAM, until that has ended or is `enough`.
+    fn run(
+        &self,
+        trial: &Trial,
+        binary: &Binary,
+        side: &str,
+        ram_file: &[String],
+        enough: impl Fn(&Run) -> bool,
+    ) -> Result<Run> {
+        let folder = trial.folder.join(side);
+        let mut machine = start(trial, binary, &folder, ram_file)?;
+        machine.limit_migration(self.bandwidth_mib << 20)?;
+        machine.limit_downtime(DOWNTIME)?;
+        let before = machine.guest.swept();
+        machine.migrate("exec:cat > /dev/null")?;
+        let (mut run, mut given_up) = (Run::default(), false);
+        let (end, last) = machine.migration_over(|machine, state| {
+            run.note(state);
+            if enough(&run) && !given_up {
+                machine.cancel_migration()?;
+                given_up = true;
+            }
+            Ok(())
+        })?;
+        if end == End::Completed {
+            run.note(&last);
+        }
+        run.completed = end == End::Completed;
+        run.sweeps = machine.guest.swept() - before;
+        machine.kill()?;
+        Ok(run)
+    }
+}
+
+/// Starts a machine with a VGA card, whose memory is to be sent, and sets its guest to work.
+fn start(trial: &Trial, binary: &Binary, folder: &Path, ram_file: &[String]) -> Result<Machine> {
+    let mut launch = trial.launch();
+    launch.extra.extend(ram_file.iter().cloned());
+    launch.extra.extend(Beside::args(&[Beside::Vga], folder));
+    let mut machine = Machine::start(binary, &launch, folder)?;
+    machine.guest.ready()?;
+    let card = Beside::Vga.map(&mut machine)?;
+    Load::Dirtying.begin(&mut machine, &[card])?;
+    Ok(machine)
+}
+
+impl Run {
+    fn note(&mut self, state: &Value) {
+        let figure = |name: &str| state["ram"][name].as_u64().unwrap_or(0);
+        self.gathered = self.gathered.max(figure("dirty-sync-count"));
+        self.rate = self.rate.max(figure("dirty-pages-rate"));
+        self.remaining = figure("remaining");
+        self.milliseconds = state["total-time"].as_u64().unwrap_or(self.milliseconds);
+    }
+}
+
+fn judge(block: &str, stock: &Run, patched: &Run, rate: bool) -> Finding {
+    let mut wrong = Vec::new();
+    let Run { gathered, milliseconds, remaining, .. } = patched;
+    if !patched.completed {
+        wrong.push(format!(
+            "patched: after {gathered} rounds and {milliseconds} ms {remaining} bytes remain"
+        ));
+    }
+    if patched.sweeps == 0 {
+        wrong.push("patched: the guest finished no sweep while it was migrated".to_owned());
+    }
+    if patched.rate > 0 {
+        let told = patched.rate;
+        wrong.push(format!("patched: {told} dirty pages a second, but only {block} is dirtied"));
+    }
+    if stock.completed {
+        let (gathered, milliseconds) = (stock.gathered, stock.milliseconds);
+        wrong.push(format!("stock: it ends, too, after {gathered} rounds and {milliseconds} ms"));
+    }
+    if rate && stock.rate == 0 {
+        wrong.push("stock: no rate of dirty pages was told".to_owned());
+    }
+    let summary = format!(
+        "it ends after {gathered} rounds and {milliseconds} ms, the guest having written all its \
+         RAM {} times; stock's has {} bytes left after {} rounds and {} ms",
+        patched.sweeps, stock.remaining, stock.gathered, stock.milliseconds
+    );
+    let mut finding = Finding::new(wrong, summary);
+    for (side, run) in [("stock", stock), ("patched", patched)] {
+        finding = finding
+            .with(format!("rounds, {side}"), run.gathered)
+            .with(format!("milliseconds, {side}"), run.milliseconds)
+            .with(format!("guest sweeps meanwhile, {side}"), run.sweeps)
+            .with(format!("highest rate of dirty pages, {side}"), run.rate)
+            .with(format!("bytes that remained last, {side}"), run.remaining);
+    }
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs() -> (Run, Run) {
+        let patched =
+            Run { completed: true, gathered: 3, milliseconds: 200, sweeps: 4, ..Run::default() };
+        let stock =
+            Run { gathered: 6, milliseconds: 900, sweeps: 20, rate: 5000, ..Run::default() };
+        (stock, Run { rate: 0, ..patched })
+    }
+
+    fn wrong(change: impl FnOnce(&mut Run, &mut Run)) -> Option<String> {
+        let (mut stock, mut patched) = runs();
+        change(&mut stock, &mut patched);
+        let finding = judge("pc.ram", &stock, &patched, true);
+        (finding.verdict != crate::event::Verdict::Held).then_some(finding.summary)
+    }
+
+    #[test]
+    fn a_migration_that_goes_on_is_told_with_what_remains() {
+        assert_eq!(wrong(|_, _| ()), None);
+        let endless = wrong(|_, patched| (patched.completed, patched.remaining) = (false, 4096));
+        assert_eq!(endless.unwrap(), "patched: after 3 rounds and 200 ms 4096 bytes remain");
+    }
+
+    #[test]
+    fn what_stock_does_too_or_nobody_asked_for_shows_nothing() {
+        let both = wrong(|stock, _| stock.completed = true).unwrap();
+        assert_eq!(both, "stock: it ends, too, after 6 rounds and 900 ms");
+        let idle = wrong(|_, patched| patched.sweeps = 0).unwrap();
+        assert_eq!(idle, "patched: the guest finished no sweep while it was migrated");
+        assert_eq!(
+            wrong(|stock, _| stock.rate = 0).unwrap(),
+            "stock: no rate of dirty pages was told"
+        );
+    }
+
+    #[test]
+    fn pages_of_the_block_do_not_count_as_dirty() {
+        let counted = wrong(|_, patched| patched.rate = 7).unwrap();
+        assert_eq!(counted, "patched: 7 dirty pages a second, but only pc.ram is dirtied");
+    }
+
+    #[test]
+    fn the_highest_rate_and_the_last_remainder_are_kept() {
+        let mut run = Run::default();
+        for (gathered, rate, remaining) in [(1, 9, 100), (2, 3, 50)] {
+            run.note(&serde_json::json!({ "total-time": 10 * gathered, "ram": {
+                "dirty-sync-count": gathered, "dirty-pages-rate": rate, "remaining": remaining,
+            }}));
+        }
+        let expected =
+            Run { gathered: 2, rate: 9, remaining: 50, milliseconds: 20, ..Run::default() };
+        assert_eq!(run, expected);
+    }
+}
