@@ -141,7 +141,7 @@ impl<'a> Party<'a> {
 ///
 /// # Errors
 /// Where there is none afterwards.
-pub fn savevm(machine: &mut Machine) -> Result<String> {
+pub fn savevm<G>(machine: &mut Machine<G>) -> Result<String> {
     let said = machine.qmp.human(&format!("savevm {SNAPSHOT}"))?;
     let list = machine.qmp.human("info snapshots")?;
     let is_there = list.lines().any(|line| line.split_whitespace().any(|word| word == SNAPSHOT));

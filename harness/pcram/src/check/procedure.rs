@@ -12,6 +12,7 @@ use super::each_patch::EachPatchBuilds;
 use super::held::Held;
 use super::layout::Layout;
 use super::linux::LinuxRuns;
+use super::linux_moves::LinuxMoves;
 use super::live::Live;
 use super::mismatch::Mismatch;
 use super::omission::Omission;
@@ -64,6 +65,8 @@ pub enum Procedure {
     Convergence(Convergence),
     /// A guest that writes all its RAM moves to a destination with the file, and goes on there.
     Live(Live),
+    /// A Linux guest moves with the file.
+    LinuxMoves(LinuxMoves),
     /// Two parties that do not match: what one sent or saved, the other refuses.
     Mismatch(Mismatch),
     /// A destination that waits leaves its RAM file alone.
@@ -110,6 +113,7 @@ impl Procedure {
             Procedure::Accounting(it) => it.check(trial),
             Procedure::Convergence(it) => it.check(trial),
             Procedure::Live(it) => it.check(trial),
+            Procedure::LinuxMoves(it) => it.check(trial),
             Procedure::Mismatch(it) => it.check(trial),
             Procedure::Waiting(it) => it.check(trial),
             Procedure::Restore(it) => it.check(trial),

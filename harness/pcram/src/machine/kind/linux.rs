@@ -169,15 +169,17 @@ impl LinuxGuest {
         self.tell(Command::Dirty)
     }
 
-    /// Waits until a dirtying init has finished so many more sweeps.
-    pub fn sweeps(&mut self, count: u64) -> Result<()> {
+    /// Waits until a dirtying init has finished so many more sweeps, and gives the generation of
+    /// the last of them; 0 where none was waited for.
+    pub fn sweeps(&mut self, count: u64) -> Result<u64> {
+        let mut last = 0;
         for _ in 0..count {
-            self.answer("the init to finish a sweep", ANSWER, |report| match report {
-                Report::Swept { .. } => Some(()),
+            last = self.answer("the init to finish a sweep", ANSWER, |report| match report {
+                Report::Swept { generation } => Some(generation),
                 _ => None,
             })?;
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Ends what [`LinuxGuest::dirty`] began, and gives the generation that all pages are left in.

@@ -1,0 +1,61 @@
+//! A stream that a destination gets in two parts: what a source sends while its guest still runs
+//! there, and the state of the devices, which comes once the source has stopped.
+
+use crate::machine::Machine;
+use crate::machine::deadline::Deadline;
+use anyhow::{Context, Result, bail};
+use pcram_stream::{Reader, RecordKind};
+use rustix::io::ioctl_fionread;
+use std::fs;
+use std::io::{PipeWriter, Write, pipe};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the destination may take to read the first part, and how often it is looked at.
+const TAKEN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The name of the pipe in the destination's monitor.
+const PIPE: &str = "stream";
+
+/// The part that a destination did not get yet.
+pub struct Rest {
+    pipe: PipeWriter,
+    bytes: Vec<u8>,
+}
+
+/// Has a QEMU that was started with `-incoming defer` load the stream in a file, but for the state
+/// of the devices, and waits until it has taken that.
+pub fn load_but_devices<G>(to: &mut Machine<G>, stream: &Path) -> Result<Rest> {
+    let cannot = || format!("cannot read the stream {}", stream.display());
+    let mut bytes = fs::read(stream).with_context(cannot)?;
+    let rest = bytes.split_off(devices_at(&bytes).with_context(cannot)?);
+    let (reader, mut pipe) = pipe().context("cannot make a pipe")?;
+    to.qmp.give_file(PIPE, &reader)?;
+    to.load_from(&format!("fd:{PIPE}"))?;
+    pipe.write_all(&bytes).context("the destination does not read its stream")?;
+    let deadline = Deadline::after(TAKEN, "the destination to read its stream");
+    while ioctl_fionread(&reader)? > 0 {
+        std::thread::sleep(deadline.left()?.min(LOOK_AGAIN));
+    }
+    // It loads in its main loop, which answers when it has nothing more to load.
+    to.status()?;
+    Ok(Rest { pipe, bytes: rest })
+}
+
+impl Rest {
+    /// Gives the destination the rest.
+    pub fn load(mut self) -> Result<()> {
+        self.pipe.write_all(&self.bytes).context("the destination does not read its stream")
+    }
+}
+
+/// Where the state of the devices begins.
+fn devices_at(stream: &[u8]) -> Result<usize> {
+    let mut reader = Reader::new(stream);
+    while let Some(record) = reader.next_record()? {
+        if matches!(record.kind, RecordKind::DeviceState(_)) {
+            return Ok(record.offset.0 as usize);
+        }
+    }
+    bail!("it has no state of devices")
+}
