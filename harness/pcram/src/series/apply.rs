@@ -101,6 +101,8 @@ pub struct Stopped {
     pub tree: String,
     /// What kept it from being merged.
     pub obstacle: Obstacle,
+    /// Whether it could be applied, but elsewhere, while it seems to be there already.
+    pub unclear: bool,
     /// The numbers of the patches that are to follow it: those that are not there already.
     pub rest: Vec<usize>,
 }
@@ -178,6 +180,7 @@ struct Walk<'a> {
 struct Refused {
     said: String,
     obstacle: Obstacle,
+    unclear: bool,
 }
 
 impl Walk<'_> {
@@ -191,11 +194,11 @@ impl Walk<'_> {
             step.progress(at as u64, count as u64, patch.subject.clone());
             let (how, after) = match self.one(&index, at, &tree)? {
                 Ok(done) => done,
-                Err(Refused { said, obstacle }) => {
+                Err(Refused { said, obstacle, unclear }) => {
                     let failure = self.failure(patch, &tree, &said, &obstacle)?;
                     let there = self.there()?;
                     let rest = (at + 1..count).filter(|&at| there[at].is_none()).collect();
-                    let stopped = Stopped { applied, at, count, tree, obstacle, rest };
+                    let stopped = Stopped { applied, at, count, tree, obstacle, unclear, rest };
                     return Err(anyhow::Error::from(failure).context(stopped));
                 }
             };
@@ -246,7 +249,9 @@ impl Walk<'_> {
                 index.read(&tree)?;
                 Ok((How::ThreeWay(moved), tree))
             }
-            Merged::Stopped(obstacle) => Err(Refused { said: forward.said, obstacle }),
+            Merged::Stopped(obstacle) => {
+                Err(Refused { said: forward.said, obstacle, unclear: forward.fits })
+            }
         })
     }
 

@@ -5,6 +5,7 @@
 //! rest. So the way on is git's: `git add`, and `git am --continue`, `--skip` or `--abort`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -129,7 +130,17 @@ impl UserGit<'_> {
             fs::write(&path, mail(&series.patches[*at])).context("writing a patch for `git am`")?;
             arguments.push(path.to_string_lossy().into_owned());
         }
-        let done = pipe(self.command()?.args(&arguments), b"")?;
+        let mut git = self.command()?;
+        if stopped.unclear {
+            // `git am` would put it in at the other place. A hook that says no stops it before.
+            let hooks = mails.path().join("hooks");
+            fs::create_dir(&hooks).context("making a folder for a hook")?;
+            let hook = hooks.join("applypatch-msg");
+            fs::write(&hook, "#!/bin/sh\nexit 1\n").context("writing a hook")?;
+            fs::set_permissions(&hook, fs::Permissions::from_mode(0o700))?;
+            git.arg("-c").arg(format!("core.hooksPath={}", hooks.display()));
+        }
+        let done = pipe(git.args(&arguments), b"")?;
         ensure!(
             self.dir.join(".git/rebase-apply").is_dir(),
             "`git am` did not stop where the series stopped: {}",

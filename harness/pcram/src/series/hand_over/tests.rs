@@ -123,6 +123,25 @@ fn without_what_a_patch_was_made_on_there_are_no_markers_but_the_way_on_is_open(
 }
 
 #[test]
+fn a_patch_of_which_nobody_can_tell_whether_it_is_there_is_not_put_in() {
+    let block = |word: &str| format!("begin\n  a\n  b\n{word}  c\n  d\nend\n");
+    let around = |block: &str| format!("{}{block}{}", numbers(1..=9), numbers(10..=20));
+    let (_guard, cache) = cache();
+    let upstream = Upstream::new(&[(FILE, &around(&block("")))]);
+    upstream.commit("word", &[(FILE, &around(&block("  word\n")))]);
+    let (_series, series) = upstream.series();
+    let unclear = format!("new\n{}{}", around(&block("  word\n")), block(""));
+    upstream.write(&[(FILE, &unclear)]);
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("qemu");
+    let handed = handed(&cache, &upstream, &series, &tree).unwrap();
+    assert_eq!((handed.conflicts.len(), handed.commits, handed.left), (0, 0, 0));
+    assert_eq!(fs::read_to_string(tree.join(FILE)).unwrap(), unclear);
+    ask(&tree, &["am", "--skip"]);
+    assert_eq!(ask(&tree, &["status", "--porcelain"]), "");
+}
+
+#[test]
 fn a_folder_of_the_users_is_left_alone_where_it_has_anything_in_it() {
     let (_guard, cache) = cache();
     let upstream = upstream();
