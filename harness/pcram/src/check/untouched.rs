@@ -73,7 +73,8 @@ impl Look {
             mode: meta.mode(),
             length: meta.len(),
             blocks: meta.blocks(),
-            accessed: (meta.atime(), meta.atime_nsec()),
+            // Whoever follows a link, and finds nothing there, has read it.
+            accessed: if meta.is_symlink() { (0, 0) } else { (meta.atime(), meta.atime_nsec()) },
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
             bytes,
