@@ -86,6 +86,8 @@ impl Crossing {
             }
         };
         from.kill()?;
+        // It may have been stopped in the middle of a count: what counts is that it goes on.
+        to.guest.counting()?;
         let ended_at = to.guest.counted()?;
         let found = to.guest.find()?;
         to.kill()?;

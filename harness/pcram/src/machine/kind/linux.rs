@@ -70,7 +70,7 @@ impl Kind for Linux<'_> {
         let commands = sockets.serial.try_clone()?;
         let reports = Lines::new(sockets.debug, &folder.join("console.log"), "debug console")?;
         let kernel = Lines::new(sockets.serial, &folder.join("kernel.log"), "serial port")?;
-        Ok(LinuxGuest { reports, commands, _kernel: kernel })
+        Ok(LinuxGuest { reports, commands, spoken: false, _kernel: kernel })
     }
 }
 
@@ -94,6 +94,9 @@ fn initramfs(images: &Images) -> Result<Vec<u8>> {
 pub struct LinuxGuest {
     reports: Lines,
     commands: UnixStream,
+    /// Whether a report was read. A guest that was migrated in the middle of a line begins with
+    /// the rest of it.
+    spoken: bool,
     _kernel: Lines,
 }
 
@@ -224,7 +227,10 @@ impl LinuxGuest {
         let deadline = Deadline::after(limit, what);
         loop {
             let line = self.reports.next(&deadline)?;
-            match Report::parse(&line) {
+            let report = Report::parse(&line);
+            let is_rest = report.is_none() && !self.spoken;
+            self.spoken = true;
+            match report {
                 Some(Report::Failed { reason }) => {
                     let text = format!("the init could not go on: {reason}");
                     bail!(Failure::new(Exit::DidNotBoot, text));
@@ -234,6 +240,7 @@ impl LinuxGuest {
                         return Ok(found);
                     }
                 }
+                None if is_rest => {}
                 None => bail!("the init wrote a line that is no report: {line:?}"),
             }
         }
