@@ -90,6 +90,16 @@ fn packets_that_claim_too_much() {
 }
 
 #[test]
+fn a_packet_without_pages_may_repeat_a_length_as_7_2_writes_it() {
+    let mut stream = channel(0).packet(1, "vga", &[(3, 5)], &[]).packet(2, "vga", &[], &[]);
+    // The length stands 20 bytes into the second packet.
+    let second = stream.bytes.len() - 320 - 1024;
+    stream.bytes[second + 20..second + 24].copy_from_slice(&(PAGE as u32).to_be_bytes());
+    // The start of the channel, both packets, and the one page.
+    assert_eq!(read_all(&stream.bytes).unwrap(), 4);
+}
+
+#[test]
 fn an_offset_within_a_page() {
     let mut stream = channel(0).packet(0, "vga", &[], &[1]);
     stream.bytes.truncate(64 + 320);
