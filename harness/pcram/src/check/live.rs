@@ -9,6 +9,7 @@ use crate::machine::deadline::Deadline;
 use crate::machine::guest::Found;
 use crate::machine::{Machine, sockets};
 use anyhow::{Context, Result};
+use pcram_mirror::address::TARGET_PAGE_SIZE;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -83,7 +84,8 @@ impl Live {
             }
             Onto::Copy => {
                 // In the middle of a sweep, so that pages of two generations go.
-                let middle = trial.layout()?.pages().nth(trial.ram() as usize / 4096 / 3);
+                let middle =
+                    trial.layout()?.pages().nth((trial.ram() / TARGET_PAGE_SIZE / 3) as usize);
                 let (middle, begun) = (middle.context("no RAM")?, from.guest.generation() + 1);
                 ram_file::await_stamp(&file, &trial.layout()?, middle, SEED, begun)?;
                 from.stop()?;
@@ -195,10 +197,13 @@ fn judge(pages: u64, moved: &Moved) -> Finding {
         let Found { matching, .. } = found;
         wrong.push(format!("of {pages} pages, it found {matching} of generation {ended}"));
     }
+    let meanwhile_told = match meanwhile {
+        0 => String::new(),
+        _ => format!("; it had written all its RAM {meanwhile} times meanwhile"),
+    };
     let summary = format!(
         "of generation {last}, {newest} pages came with the file, {} were written by the guest as \
-         it went on; it found all {pages}, none older; it had written all its RAM {meanwhile} \
-         times meanwhile",
+         it went on; it found all {pages}, none older{meanwhile_told}",
         pages - newest.min(pages)
     );
     Finding::new(wrong, summary)

@@ -1,14 +1,17 @@
 //! Two parties that do not match: the stream or the snapshot of one is refused by the other,
 //! before the first page of RAM, and the guest never runs there.
 
+mod attempt;
+
 use super::Finding;
 use super::party::{self, DISK, Party, SNAPSHOT, Side};
-use super::ram_file::{self, Census, census};
+use super::ram_file::{self, census};
 use super::trial::Trial;
 use crate::machine::incoming::Arrival;
 use crate::machine::launch::opt_value;
 use crate::machine::{Machine, sockets};
 use anyhow::{Context, Result};
+use attempt::{Afterwards, Attempt, judge};
 use pcram_stream::{Reader, RecordKind};
 use serde::Deserialize;
 use serde_json::json;
@@ -61,34 +64,6 @@ enum Via {
     LoadvmOption,
 }
 
-/// What was seen of a destination that was to refuse.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Attempt {
-    /// How QEMU ended; `None` where it runs.
-    ended: Option<String>,
-    /// The run state of a QEMU that runs.
-    status: Option<String>,
-    /// What the guest reported there, where it was to be silent.
-    reports: Vec<String>,
-    /// What QEMU said.
-    said: String,
-    /// What is in its RAM file, where it has one.
-    file: Option<Census>,
-    /// The source afterwards, where there still is one.
-    source: Option<Afterwards>,
-}
-
-/// A source after its guest was refused elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Afterwards {
-    /// How its migration ended.
-    migration: String,
-    /// Its run state then.
-    status: String,
-    /// How many pages its guest found as it had stamped them, of how many.
-    found: (u64, u64),
-}
-
 impl Mismatch {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let ram_mib = trial.board.ram_mib;
@@ -128,7 +103,7 @@ impl Mismatch {
             to.load_from(back)?;
             await_refusal(&mut to, &destination.folder)?
         };
-        attempt.source = Some(afterwards(&mut from)?);
+        attempt.source = Some(afterwards(&mut from, false)?);
         Ok(attempt)
     }
 }
@@ -147,7 +122,7 @@ fn live(source: &Party, destination: &Party) -> Result<Attempt> {
     to.load_from(&uri)?;
     from.migrate(&uri)?;
     let mut attempt = await_refusal(&mut to, &destination.folder)?;
-    attempt.source = Some(afterwards(&mut from)?);
+    attempt.source = Some(afterwards(&mut from, true)?);
     Ok(attempt)
 }
 
@@ -193,7 +168,7 @@ fn await_refusal(to: &mut Machine, folder: &Path) -> Result<Attempt> {
 }
 
 /// What has become of the source; it is let run on where it stands.
-fn afterwards(from: &mut Machine) -> Result<Afterwards> {
+fn afterwards(from: &mut Machine, hears: bool) -> Result<Afterwards> {
     let migration = from.migration_ended()?;
     let status = from.status()?;
     if status != "running" {
@@ -202,7 +177,7 @@ fn afterwards(from: &mut Machine) -> Result<Afterwards> {
     from.guest.counted()?;
     let found = from.guest.find()?;
     from.kill()?;
-    Ok(Afterwards { migration, status, found: (found.matching, found.pages) })
+    Ok(Afterwards { migration, status, hears, found: (found.matching, found.pages) })
 }
 
 /// Leaves a snapshot of a running guest in the source's disk.
@@ -256,142 +231,4 @@ fn by_option(source: &Party, destination: &Party) -> Result<Attempt> {
         said: ended.stderr,
         ..Attempt::default()
     })
-}
-
-/// Judges a destination that was to refuse, and to say `message`, where it is one of ours.
-fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
-    let Attempt { ended, status, reports, said, file, source } = attempt;
-    let mut wrong = Vec::new();
-    match status.as_deref() {
-        Some("inmigrate") => {
-            wrong.push("the destination did not refuse, and waits for more".into())
-        }
-        Some("running") => wrong.push("the guest ran at the destination".into()),
-        _ => {}
-    }
-    if !reports.is_empty() {
-        wrong.push(format!("the guest spoke at the destination, first: {}", reports[0]));
-    }
-    let reason = reason(said, message);
-    match (message, &reason) {
-        (Some(message), None) => wrong.push(format!("it does not say {message:?}, but: {said}")),
-        (None, None) => wrong.push("the destination gives no reason".into()),
-        _ => {}
-    }
-    if let Some(Census { pages, of_generation, strangers }) = file
-        && (of_generation[0] != *pages || !strangers.is_empty())
-    {
-        let changed = strangers.len();
-        wrong.push(format!("{changed} of {pages} pages of the destination's file have changed"));
-    }
-    if let Some(Afterwards { migration, status, found: (matching, pages) }) = source
-        && (matching != pages || *pages == 0)
-    {
-        wrong.push(format!(
-            "at the source (migration {migration}, {status}) the guest found {matching} of {pages}"
-        ));
-    }
-    let kept = file.as_ref().map_or(String::new(), |census| {
-        format!("; {} pages of its file as they were", census.pages)
-    });
-    let went_on =
-        source.as_ref().map_or(String::new(), |Afterwards { migration, found, .. }| {
-            format!(
-                "; at the source, migration {migration}, it went on and found all {} pages",
-                found.1
-            )
-        });
-    let reason = reason.unwrap_or_default();
-    let summary = format!("refused: `{reason}`; the guest did not run there{kept}{went_on}");
-    let state = ended.as_ref().or(status.as_ref()).map_or("unknown", String::as_str);
-    let finding = Finding::new(wrong, summary)
-        .with("the destination", state)
-        .with("what it said", said.trim())
-        .with("reports of the guest there", reports.len());
-    match source {
-        Some(Afterwards { migration, status, found: (matching, pages) }) => finding
-            .with("the source's migration", migration)
-            .with("the source's state", status)
-            .with("pages found at the source", format!("{matching} of {pages}")),
-        None => finding,
-    }
-}
-
-/// The line that gives the reason: the one with `message`, or else the first.
-fn reason<'a>(said: &'a str, message: Option<&str>) -> Option<&'a str> {
-    // A QEMU without its firmware files misses one at every start.
-    let telling = |line: &&str| !line.is_empty() && !line.contains("kvmvapic.bin");
-    let mut lines = said.lines().map(str::trim).filter(telling);
-    let line = match message {
-        Some(message) => lines.find(|line| line.contains(message))?,
-        None => lines.next()?,
-    };
-    Some(line.split_once("qemu-system-x86_64: ").map_or(line, |(_, rest)| rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Verdict;
-
-    const REASON: &str = "qemu-system-x86_64: The stream has no pages of RAM block 'pc.ram'";
-
-    fn refused() -> Attempt {
-        Attempt {
-            ended: Some("exit status: 1".into()),
-            said: format!("{REASON}\nqemu-system-x86_64: load of migration failed\n"),
-            file: Some(Census { pages: 4, of_generation: vec![4], strangers: vec![] }),
-            source: Some(Afterwards {
-                migration: "failed".into(),
-                status: "running".into(),
-                found: (4, 4),
-            }),
-            ..Attempt::default()
-        }
-    }
-
-    fn judged(damage: impl Fn(&mut Attempt)) -> Finding {
-        let mut attempt = refused();
-        damage(&mut attempt);
-        judge(Some("has no pages"), &attempt)
-    }
-
-    #[test]
-    fn a_refusal_is_told_with_its_reason() {
-        let finding = judged(|_| ());
-        assert_eq!(finding.verdict, Verdict::Held);
-        assert_eq!(
-            finding.summary,
-            "refused: `The stream has no pages of RAM block 'pc.ram'`; the guest did not run there; \
-             4 pages of its file as they were; \
-             at the source, migration failed, it went on and found all 4 pages"
-        );
-        assert_eq!(judge(None, &refused()).verdict, Verdict::Held, "stock says what it likes");
-    }
-
-    #[test]
-    fn a_guest_that_ran_spoke_or_was_lost_fails() {
-        let running = judged(|it| (it.ended, it.status) = (None, Some("running".into())));
-        assert_eq!(running.summary, "the guest ran at the destination");
-        let waits = judged(|it| (it.ended, it.status) = (None, Some("inmigrate".into())));
-        assert!(waits.summary.starts_with("the destination did not refuse"));
-        let spoke = judged(|it| it.reports = vec!["tick count=0".into()]);
-        assert!(spoke.summary.ends_with("first: tick count=0"));
-        let lost = judged(|it| it.source.as_mut().unwrap().found = (3, 4));
-        assert!(lost.summary.ends_with("the guest found 3 of 4"));
-        let stopped = judged(|it| (it.ended, it.status) = (None, Some("restore-vm".into())));
-        assert_eq!(stopped.verdict, Verdict::Held, "it is stopped, and lives on");
-    }
-
-    #[test]
-    fn another_reason_none_or_a_changed_page_fails() {
-        let other = judged(|it| it.said = "qemu-system-x86_64: load of migration failed".into());
-        assert_eq!(other.verdict, Verdict::Failed);
-        let silent = Attempt { said: "rom: file kvmvapic.bin: error\n".into(), ..refused() };
-        assert_eq!(judge(None, &silent).summary, "the destination gives no reason");
-        let changed = judged(|it| {
-            it.file = Some(Census { pages: 4, of_generation: vec![3], strangers: vec![0x1000] });
-        });
-        assert_eq!(changed.summary, "1 of 4 pages of the destination's file have changed");
-    }
 }
