@@ -65,7 +65,7 @@ fn a_page_of_no_command_is_refused_with_those_there_are() {
     let output = tool(&["manual", "nonsense"]);
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("no command \"nonsense\"; there is verify, list"), "{said}");
+    assert!(said.contains("no command \"nonsense\"; there is verify, doctor, list"), "{said}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::command::patches;
 use crate::event::{Events, Outcome, Step};
 use crate::images::images;
 use crate::machine::binary::Binary;
+use crate::machine::kvm;
 use crate::series::Series;
 use crate::source::{Release, Releases, cached};
 use anyhow::Result;
@@ -18,6 +19,11 @@ pub(super) fn tell(step: &Step, cache: Option<&Cache>, thorough: bool) -> Result
     let patches = patches()?;
     let releases = Releases::read(&patches.join("releases.toml"))?;
     let mut built = 0;
+    let mut kvm = None;
+    step.note(match cache.is_some_and(has_guests) {
+        true => "guests: firmware and a kernel are in the cache",
+        false => "guests: no firmware and no kernel in the cache; checks that boot them fetch them",
+    });
     for release in releases.all() {
         let dir = patches.join(&release.series);
         let found = cache.map(|cache| in_cache(step, cache, release, &dir)).transpose()?;
@@ -25,8 +31,9 @@ pub(super) fn tell(step: &Step, cache: Option<&Cache>, thorough: bool) -> Result
         built += usize::from(found.stock.is_some() && found.patched.is_some());
         match (cache, found.stock) {
             (Some(cache), Some(stock)) => {
-                let catalogue = Catalogue::of_series(&dir)?;
-                not_tried(step, cache, &catalogue, release, &Binary::probe(&stock)?, thorough)?;
+                let (catalogue, stock) = (Catalogue::of_series(&dir)?, Binary::probe(&stock)?);
+                not_tried(step, cache, &catalogue, release, &stock, thorough)?;
+                kvm = kvm.or_else(|| Some(of_kvm(cache, &stock)));
             }
             _ => step.note(format!(
                 "{}: not built; what its checks need of QEMU cannot be asked for yet",
@@ -34,8 +41,32 @@ pub(super) fn tell(step: &Step, cache: Option<&Cache>, thorough: bool) -> Result
             )),
         }
     }
+    step.note(
+        kvm.unwrap_or_else(|| "KVM: no QEMU is built yet to let a guest count under it".into()),
+    );
     let result = format!("{built} of {} built, without and with the series", releases.all().len());
     Ok(((), Outcome::new(result)))
+}
+
+/// What KVM is good for, as the bare guest finds it.
+fn of_kvm(cache: &Cache, stock: &Binary) -> String {
+    let tried = cache
+        .scratch(&cache.folder(Kind::Run))
+        .map(|scratch| kvm::usable(stock, &scratch.path().join("kvm")));
+    match tried {
+        Ok(Ok(pace)) => {
+            let millions = pace.counts_per_second as f64 / 1e6;
+            let slow = if pace.is_interpreted() { "; too slow for a kernel" } else { "" };
+            format!("KVM: the bare guest counts under it, {millions:.1} million in a second{slow}")
+        }
+        Ok(Err(why)) => format!("KVM: not tried, since {why}"),
+        Err(error) => format!("KVM: not tried, since {error:#}"),
+    }
+}
+
+/// Whether the cache holds what guests boot. A look does not mark it as used.
+fn has_guests(cache: &Cache) -> bool {
+    cache.folder(Kind::Guest).read_dir().is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Tells what the cache holds of a revision; the emulators of the first source that has one.
@@ -89,7 +120,7 @@ fn not_tried(
     let lacking: usize = reasons.iter().map(|(_, ids)| ids.len()).sum();
     step.note(format!("  {} of {} checks can be tried", checks.len() - lacking, checks.len()));
     for (reason, ids) in reasons {
-        step.note(format!("  not tried, since {reason}: {}", ids.join(", ")));
+        step.note(format!("  not tried: {}: {reason}", ids.join(", ")));
     }
     Ok(())
 }
