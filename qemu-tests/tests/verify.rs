@@ -1,10 +1,11 @@
 //! The main job: `verify` on QEMU 10.0 holds what it tries.
 
 use qemu_tests::{REVISION, run};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 #[test]
-fn verify_holds_p1_to_p4_and_says_what_it_did_not_try() {
+fn verify_holds_every_promise_in_its_default_set() {
     let told = run(&["verify", REVISION]);
     assert_eq!(told.code(), Some(0), "{}", told.text());
 
@@ -12,13 +13,11 @@ fn verify_holds_p1_to_p4_and_says_what_it_did_not_try() {
         .of("judged")
         .map(|each| (each["promise"].as_str().unwrap(), each["verdict"].as_str().unwrap()))
         .collect();
-    for promise in ["P1", "P2", "P3", "P4"] {
-        assert_eq!(judged[promise], "held", "{}", told.text());
-    }
-    for promise in ["P5", "P6", "P7", "P8", "P9"] {
-        assert_eq!(judged[promise], "not-tried", "{}", told.text());
-    }
-    assert!(told.of("row").all(|row| row["verdict"] == "held" && row["summary"] != ""));
+    assert_eq!(judged.len(), 9);
+    assert!(judged.values().all(|verdict| *verdict == "held"), "{}", told.text());
+    // What a machine lacks is a reason for one row; CI holds these against its list.
+    let fine = |row: &Value| row["verdict"] == "held" || row["verdict"] == "not-tried";
+    assert!(told.of("row").all(|row| fine(row) && row["summary"] != ""));
     assert_eq!(told.of("run-started").next().unwrap()["schema"], 1);
     assert_eq!(told.of("run-finished").next().unwrap()["exit"], 0);
 }
