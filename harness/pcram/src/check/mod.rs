@@ -20,11 +20,11 @@ pub mod watched;
 
 mod accounting;
 mod capability_refused;
+mod convergence;
+mod cpr_transfer;
 mod crossing;
 mod cut_short;
 mod descriptor;
-mod convergence;
-mod cpr_transfer;
 mod each_patch;
 mod held;
 mod lanes;

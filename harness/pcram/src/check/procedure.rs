@@ -3,11 +3,11 @@
 use super::Finding;
 use super::accounting::Accounting;
 use super::capability_refused::CapabilityRefused;
+use super::convergence::Convergence;
+use super::cpr_transfer::CprTransfer;
 use super::crossing::Crossing;
 use super::cut_short::CutShort;
 use super::descriptor::Descriptor;
-use super::convergence::Convergence;
-use super::cpr_transfer::CprTransfer;
 use super::each_patch::EachPatchBuilds;
 use super::held::Held;
 use super::layout::Layout;
