@@ -91,12 +91,16 @@ impl Memory {
     fn add(&mut self, channel: &[u8]) -> Result<(), StreamError> {
         let mut reader = multifd::Reader::new(channel, self.page_size);
         let mut sent = Sent::default();
+        // A packet that has pages and synchronises has those of before: until 8.2, a channel that
+        // was told both in one go.
+        let mut synchronised = false;
         while let Some(record) = reader.next_record()? {
             match record.kind {
                 multifd::RecordKind::Init { .. } => {}
                 multifd::RecordKind::Packet(packet) => {
+                    sent.round += u64::from(synchronised);
                     sent.packet = packet.number;
-                    sent.round += u64::from(packet.sync);
+                    synchronised = packet.sync;
                 }
                 multifd::RecordKind::Page { block, offset, content } => {
                     self.take(block, offset, content, sent, record.offset)?;

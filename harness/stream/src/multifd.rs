@@ -161,8 +161,7 @@ impl<R: Read> Reader<R> {
         self.source.skip(UNUSED_IN_PACKET, "the rest of a multifd packet's header")?;
         let block = padded_name(&mut self.source, "the block of a multifd packet")?;
         let fits = allocated <= room && full + zero <= room;
-        // A packet without pages may repeat the length of the one before it: 7.2 leaves it there
-        // (migration/multifd.c, `multifd_send_fill_packet`), and its reader does not look at it.
+        // Before 8.0 a packet without full pages has the length of one before it.
         if !fits || (full > 0 && u64::from(bytes) != full * self.page_size) {
             let expected = format!("at most {room} pages of {} bytes", self.page_size);
             let found = format!("{full} full and {zero} zero pages in {bytes} bytes");

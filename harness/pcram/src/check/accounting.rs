@@ -61,6 +61,8 @@ struct Seen {
     length: u64,
     /// Page records on all channels.
     records: RecordCounts,
+    /// Packets on the channels of multifd.
+    packets: u64,
     /// Bytes in a page.
     page_size: u64,
 }
@@ -78,9 +80,12 @@ impl Seen {
             let (idstr, used_length) = (block.idstr.clone(), block.used_length);
             blocks.push(RamBlock { idstr, used_length, carrier });
         }
-        let channels = summary.channels.iter().map(|channel| channel.length);
-        let length = summary.length + channels.sum::<u64>();
-        Seen { total: bytes_total(&blocks), length, records, page_size: summary.page_size }
+        let (mut length, mut packets) = (summary.length, 0);
+        for channel in &summary.channels {
+            length += channel.length;
+            packets += channel.packets;
+        }
+        Seen { total: bytes_total(&blocks), length, records, packets, page_size: summary.page_size }
     }
 }
 
@@ -147,7 +152,10 @@ fn unlike(side: &str, told: &Told, seen: &Seen) -> Vec<String> {
         }
     };
     equal("bytes in all", told.total, seen.total);
-    equal("normal pages", told.normal, seen.records.full);
+    // Before 9.0 `multifd_queue_page` may put the last page of a packet into the next one, too.
+    let full = seen.records.full;
+    let twice = full.saturating_sub(told.normal).min(seen.packets);
+    equal("normal pages", told.normal, full - twice);
     equal("duplicate pages", told.duplicate, seen.records.fill);
     if told.remaining == 0 || told.remaining > seen.total {
         let (remaining, total) = (told.remaining, seen.total);
@@ -203,7 +211,7 @@ mod tests {
 
     fn seen() -> Seen {
         let records = RecordCounts { fill: 1, full: 4, ..RecordCounts::default() };
-        Seen { total: 5 << 12, length: 17_100, records, page_size: 4096 }
+        Seen { total: 5 << 12, length: 17_100, records, packets: 0, page_size: 4096 }
     }
 
     fn wrong(change: impl FnOnce(&mut Told)) -> String {
@@ -221,6 +229,19 @@ mod tests {
         assert_eq!(wrong(|it| it.normal += 1), normal);
         let duplicate = "patched: QEMU tells of 0 duplicate pages, the stream has 1";
         assert_eq!(wrong(|it| it.duplicate = 0), duplicate);
+    }
+
+    #[test]
+    fn a_page_in_two_packets_of_multifd_counts_once() {
+        let unlike = |normal, packets| {
+            let told = Told { normal, ..told() };
+            unlike("patched", &told, &Seen { packets, ..seen() }).join("; ")
+        };
+        assert_eq!(unlike(3, 1), "");
+        assert_eq!(unlike(4, 1), "");
+        let expected = "patched: QEMU tells of 2 normal pages, the stream has 3";
+        assert_eq!(unlike(2, 1), expected);
+        assert!(unlike(5, 1).contains("5 normal pages, the stream has 4"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A migration ends by itself while the guest writes all its RAM, where stock's does not.
 
 use super::Finding;
-use super::streams::{Beside, Load};
+use super::streams::{Beside, Load, SLOWLY};
 use super::trial::Trial;
 use crate::machine::Machine;
 use crate::machine::binary::Binary;
@@ -22,7 +22,8 @@ const AS_LONG: u64 = 4;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Convergence {
-    /// What may be sent in a second, in MiB: less than the guest writes.
+    /// What may be sent in a second, in MiB: less than the guest writes. At first it is next to
+    /// nothing, until the guest has written all its RAM once.
     bandwidth_mib: u64,
     /// How many times more than the patched QEMU stock is to gather the dirty pages in vain.
     rounds: u64,
@@ -73,13 +74,17 @@ impl Convergence {
     ) -> Result<Run> {
         let folder = trial.folder.join(side);
         let mut machine = start(trial, binary, &folder, ram_file)?;
-        machine.limit_migration(self.bandwidth_mib << 20)?;
+        machine.limit_migration(SLOWLY)?;
         machine.limit_downtime(DOWNTIME)?;
         let before = machine.guest.swept();
         machine.migrate("exec:cat > /dev/null")?;
-        let (mut run, mut given_up) = (Run::default(), false);
+        let (mut run, mut held_back, mut given_up) = (Run::default(), true, false);
         let (end, last) = machine.migration_over(|machine, state| {
             run.note(state);
+            if held_back && machine.guest.swept() > before {
+                machine.limit_migration(self.bandwidth_mib << 20)?;
+                held_back = false;
+            }
             if enough(&run) && !given_up {
                 machine.cancel_migration()?;
                 given_up = true;

@@ -65,9 +65,10 @@ fn unlike_the_terms(side: &str, terms: &Terms, stream: &Stream, sent: bool) -> V
     if let Some(kept) = kept {
         let (idstr, pages, same) = (&kept.idstr, kept.pages, kept.same);
         if pages == 0 || same != pages {
+            let first = kept.other.map_or(String::new(), |at| format!(", not that at {at:#x}"));
             wrong.push(format!(
                 "{side}: {same} of {pages} pages of {idstr} are in the stream as the guest left \
-                 them"
+                 them{first}"
             ));
         }
         let block = summary.block(idstr);

@@ -53,9 +53,12 @@ impl Recorder {
                     return;
                 }
                 let file = folder.join(format!("channel-{number}.stream"));
-                let (far, copy) = (destination.clone(), file.clone());
+                // Here and not in the channel's thread: before 8.0 a destination tells its channels
+                // by the order in which they come.
+                let far = UnixStream::connect(&destination);
                 let (done, recorded) = channel();
-                thread::spawn(move || done.send(record(source, &far, &copy)));
+                let copy = file.clone();
+                thread::spawn(move || done.send(far.and_then(|far| record(source, far, &copy))));
                 if opened.send(Channel { file, recorded }).is_err() {
                     return;
                 }
@@ -106,8 +109,7 @@ impl Drop for Recorder {
     }
 }
 
-fn record(mut source: UnixStream, destination: &Path, file: &Path) -> io::Result<u64> {
-    let mut far = UnixStream::connect(destination)?;
+fn record(mut source: UnixStream, mut far: UnixStream, file: &Path) -> io::Result<u64> {
     let mut copy = File::create(file)?;
     let (mut answers, mut back) = (far.try_clone()?, source.try_clone()?);
     let returning = thread::spawn(move || {

@@ -195,9 +195,11 @@ impl Stream {
         full.iter().fold(header, |stream, &(_, fill)| stream.full(fill))
     }
 
-    /// A packet that synchronises the channels, as 10.0 writes it.
+    /// A packet that synchronises the channels, as 7.2 writes it: with the length of pages that it
+    /// does not have.
     pub fn sync(self, number: u64) -> Self {
-        let header = self.u32(0x1122_3344).u32(1).u32(1).u32(0).u32(0).u32(0).u64(number).u32(0);
+        let header = self.u32(0x1122_3344).u32(1).u32(1).u32(0).u32(0).u32(1 << 19);
+        let header = header.u64(number).u32(0);
         header.raw(&[0; 28]).packet_block("").raw(&[0; 8 * 128])
     }
 

@@ -89,6 +89,18 @@ fn a_page_on_two_channels_is_what_the_later_round_made_it() {
     assert_eq!(page(&memory, 1), Some(full(8).as_slice()), "zero came first");
 }
 
+/// 7.2 was seen to write such a packet.
+#[test]
+fn the_pages_of_a_packet_that_synchronises_are_of_the_round_before() {
+    let main = two_rounds(first_round().page("vga", 2, FLAG_ZERO).u8(0));
+    let mut both = channel(0).sync(0).packet(1, "vga", &[(2, 1)], &[]);
+    let flags = 64 + 320 + 1024 + 8;
+    both.bytes[flags..flags + 4].copy_from_slice(&1_u32.to_be_bytes());
+    let channel = both.packet(2, "", &[], &[]).bytes;
+    let memory = Memory::read(&main, &[&channel], |_| true).unwrap();
+    assert_eq!(page(&memory, 2), Some(full(0).as_slice()), "the main channel's came later");
+}
+
 #[test]
 fn pages_of_a_mapped_ram_file() {
     let file = Stream::v10_0_with(&["mapped-ram"]).start_ram().total(3 * PAGE);

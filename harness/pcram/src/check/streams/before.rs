@@ -1,5 +1,6 @@
 //! A migration that came before the one that counts, and got nowhere.
 
+use super::pace::{AT_ONCE, SLOWLY};
 use crate::machine::Machine;
 use crate::machine::migration::End;
 use anyhow::{Context, Result, ensure};
@@ -33,19 +34,13 @@ pub struct Torn {
 }
 
 impl Before {
-    /// Has it begin and get nowhere, and says what there is of it. `slowly` and `at_once` are what
-    /// may be sent in a second, in bytes; `block` is the one that is to be left out.
-    pub fn try_it(
-        self,
-        machine: &mut Machine,
-        folder: &Path,
-        (slowly, at_once): (u64, u64),
-        block: &str,
-    ) -> Result<Torn> {
+    /// Has it begin and get nowhere, and says what there is of it. `block` is the one that is to be
+    /// left out.
+    pub fn try_it(self, machine: &mut Machine, folder: &Path, block: &str) -> Result<Torn> {
         let mut told = false;
         let (expected, command, limit) = match self {
-            Before::Cancelled => (End::Cancelled, "cat".to_owned(), slowly),
-            Before::Failed => (End::Failed, format!("head -c {TAKEN}"), at_once),
+            Before::Cancelled => (End::Cancelled, "cat".to_owned(), SLOWLY),
+            Before::Failed => (End::Failed, format!("head -c {TAKEN}"), AT_ONCE),
         };
         machine.limit_migration(limit)?;
         machine.migrate(&format!("exec:{command} > {STREAM}"))?;

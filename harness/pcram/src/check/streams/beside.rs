@@ -10,8 +10,8 @@ use serde_json::json;
 use std::fs::{self, File};
 use std::path::Path;
 
-/// The length of a DIMM, in bytes.
-const DIMM: u64 = 8 << 20;
+/// The length of each of them, in bytes.
+pub(super) const SIZE: u64 = 8 << 20;
 /// Where the slots for it are, and the room for two.
 const SLOTS: &str = "slots=2,maxmem=4G";
 /// Where the DIMM's file lies, in the row's folder.
@@ -48,6 +48,8 @@ pub struct Kept {
     pub pages: u64,
     /// Those of them that hold, by their last record, what the source's memory held in the end.
     pub same: u64,
+    /// The offset in bytes of the first page that does not.
+    pub other: Option<u64>,
 }
 
 impl Beside {
@@ -59,9 +61,11 @@ impl Beside {
     }
 
     fn words(self, folder: &Path) -> Vec<String> {
-        let (id, size) = (self.name(), DIMM >> 20);
+        let (id, size) = (self.name(), SIZE >> 20);
         let backend = match self {
-            Beside::Vga => return words(&["-device", "VGA,romfile=,vgamem_mb=8"]),
+            Beside::Vga => {
+                return words(&["-device", &format!("VGA,romfile=,vgamem_mb={size}")]);
+            }
             Beside::Dimm => format!("memory-backend-ram,id={id},size={size}M"),
             Beside::SharedDimm => {
                 let path = opt_value(&folder.join(DIMM_FILE));
@@ -84,7 +88,7 @@ impl Beside {
     pub fn prepare(self, folder: &Path) -> Result<()> {
         if self == Beside::SharedDimm {
             let file = File::create(folder.join(DIMM_FILE));
-            file.and_then(|file| file.set_len(DIMM)).context("cannot make the DIMM's file")?;
+            file.and_then(|file| file.set_len(SIZE)).context("cannot make the DIMM's file")?;
         }
         Ok(())
     }
@@ -105,7 +109,7 @@ impl Beside {
                 let dimm = devices.find(|device| device["data"]["memdev"] == backend.as_str());
                 let first = dimm.and_then(|dimm| dimm["data"]["addr"].as_u64());
                 let first = first.context("QEMU does not say where the DIMM lies")?;
-                Span::whole(first, first + DIMM)
+                Span::whole(first, first + SIZE)
             }
         };
         Ok(Mapped { kind: self, span })
@@ -143,15 +147,19 @@ impl Mapped {
 /// Compares what a stream has of a block with the block's own bytes. A page that the stream does
 /// not have is zero at the destination.
 fn same(memory: &Memory, idstr: &str, saved: &[u8]) -> Kept {
-    let pages = saved.chunks_exact(PAGE_SIZE);
-    let kept = |(page, saved): &(u64, &[u8])| match memory
-        .page(idstr, BlockOffset(page * PAGE_SIZE as u64))
-    {
-        Some(sent) => sent == *saved,
-        None => saved.iter().all(|&byte| byte == 0),
-    };
-    let same = (0..).zip(pages.clone()).filter(kept).count() as u64;
-    Kept { idstr: idstr.to_owned(), pages: pages.len() as u64, same }
+    let mut kept = Kept { idstr: idstr.to_owned(), pages: 0, same: 0, other: None };
+    for (offset, saved) in (0..).step_by(PAGE_SIZE).zip(saved.chunks_exact(PAGE_SIZE)) {
+        let same = match memory.page(idstr, BlockOffset(offset)) {
+            Some(sent) => sent == saved,
+            None => saved.iter().all(|&byte| byte == 0),
+        };
+        kept.pages += 1;
+        kept.same += u64::from(same);
+        if !same {
+            kept.other = kept.other.or(Some(offset));
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -163,12 +171,12 @@ mod tests {
     fn a_page_counts_as_kept_where_the_stream_has_its_bytes_or_it_is_zero() {
         let memory = |stream: &[u8]| Memory::read(stream, &[], |_| true).unwrap();
         let page = |fill| vec![fill; PAGE as usize];
-        let kept = |same| Kept { idstr: "vga".into(), pages: 2, same };
+        let kept = |same, other| Kept { idstr: "vga".into(), pages: 2, same, other };
         let sent = memory(&plain(&[]));
-        assert_eq!(same(&sent, "vga", &[page(1), page(1)].concat()), kept(2));
-        assert_eq!(same(&sent, "vga", &[page(1), page(2)].concat()), kept(1));
+        assert_eq!(same(&sent, "vga", &[page(1), page(1)].concat()), kept(2, None));
+        assert_eq!(same(&sent, "vga", &[page(1), page(2)].concat()), kept(1, Some(PAGE)));
         let left_out = memory(&mapped(&["vga"]));
-        assert_eq!(same(&left_out, "vga", &[page(0), page(1)].concat()), kept(1));
+        assert_eq!(same(&left_out, "vga", &[page(0), page(1)].concat()), kept(1, Some(PAGE)));
     }
 
     #[test]

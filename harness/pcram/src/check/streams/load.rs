@@ -13,7 +13,7 @@ const SEED: u64 = 0x5ee0_0004;
 /// How many sweeps a dirtying guest finishes before the stream begins.
 const WARM_UP: u64 = 2;
 /// How many pages of a block a marking guest changes over and over: a power of two.
-const MARKED: u32 = 512;
+pub(super) const MARKED: u64 = 256;
 /// Where those of RAM begin, a guest-physical address.
 const MARKED_RAM: u32 = 8 << 20;
 
@@ -46,17 +46,6 @@ impl Load {
         matches!(self, Load::DirtyingBeside | Load::Marking)
     }
 
-    /// What a migration under it may send in a second, in bytes. QEMU waits in between, each time
-    /// it has sent a tenth of that; a guest whose pages are to be sent again writes them in these
-    /// times, so that none of its rounds may fit in one.
-    pub(in crate::check) fn speed(self) -> u64 {
-        match self {
-            Load::Stopped | Load::Dirtying => 1 << 30,
-            Load::DirtyingBeside => 32 << 20,
-            Load::Marking => 16 << 20,
-        }
-    }
-
     /// Stamps RAM and the blocks beside it, sets the guest to work, and says how many pages of RAM
     /// it sees.
     pub(in crate::check) fn begin(self, machine: &mut Machine, beside: &[Mapped]) -> Result<u64> {
@@ -77,7 +66,7 @@ impl Load {
             }
             Load::Marking => {
                 let address = beside()?.span.first;
-                for (word, value) in (0..).zip(code::marks(MARKED, MARKED_RAM)) {
+                for (word, value) in (0..).zip(code::marks(MARKED as u32, MARKED_RAM)) {
                     machine.guest.poke(address + 8 * word, value)?;
                 }
                 machine.guest.loop_at(address)?;
@@ -92,7 +81,7 @@ impl Load {
         match self {
             Load::Stopped => 0,
             Load::Dirtying | Load::DirtyingBeside => machine.guest.swept(),
-            Load::Marking => machine.guest.runs() / u64::from(MARKED),
+            Load::Marking => machine.guest.runs() / MARKED,
         }
     }
 

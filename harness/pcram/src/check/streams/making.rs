@@ -2,6 +2,7 @@
 
 use super::beside::{Beside, Mapped};
 use super::load::Loaded;
+use super::pace::{AT_ONCE, Pace};
 use super::way::Via;
 use super::{Load, Recipe, Stream};
 use crate::check::trial::Trial;
@@ -21,20 +22,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// How many sweeps a guest finishes while the migration is held back, so that it is under way for
-/// sure.
-const HELD_BACK: u64 = 3;
-/// How many it finishes in all before it is stopped: a QEMU that sends what it writes never ends
-/// under such a guest.
-const UNDER_WAY: u64 = 9;
-/// How often the dirty pages have been gathered by then: at the start, and after two rounds.
-const GATHERED: u64 = 3;
-/// What a migration that is held back may send in a second, in bytes: a fraction of the little
-/// that even the patched QEMU has to send.
-const SLOWLY: u64 = 16 << 10;
-/// How long a migration under load may stop the guest at its end, in milliseconds: so that it goes
-/// on while the guest writes what it sends.
-const DOWNTIME: u64 = 1;
 /// How long qemu-img may take to create a disk.
 const CREATE: Duration = Duration::from_secs(20);
 /// The name of the internal snapshot.
@@ -77,9 +64,8 @@ impl Making<'_> {
         let beside = beside.collect::<Result<Vec<_>>>()?;
         let stamped = guest.begin(&mut machine, &beside)?;
         self.set_up(&mut machine)?;
-        let before = before.map(|before| {
-            before.try_it(&mut machine, &self.folder, (SLOWLY, guest.speed()), self.trial.block())
-        });
+        let before =
+            before.map(|before| before.try_it(&mut machine, &self.folder, self.trial.block()));
         let before = before.transpose()?;
         let source = Source { machine, beside, told: Vec::new(), load: None };
         let stream = match via {
@@ -178,32 +164,20 @@ impl Making<'_> {
     fn migrate(&self, source: &mut Source, uri: &str) -> Result<()> {
         let Source { machine, beside, told, load } = source;
         let guest = self.recipe.guest;
-        let running = guest != Load::Stopped;
-        machine.limit_migration(if running { SLOWLY } else { guest.speed() })?;
-        if running {
-            machine.limit_downtime(DOWNTIME)?;
+        let mut pace = match guest {
+            Load::Stopped => None,
+            _ => Some(Pace::new(guest, machine)?),
+        };
+        if pace.is_none() {
+            machine.limit_migration(AT_ONCE)?;
         }
-        let before = guest.sweeps(machine);
         machine.migrate(uri)?;
-        let (mut held_back, mut stopped) = (running, false);
         let last = machine.migration_completed(|machine, state| {
             told.push(state.clone());
-            let sweeps = guest.sweeps(machine) - before;
-            if held_back && sweeps >= HELD_BACK {
-                machine.limit_migration(guest.speed())?;
-                held_back = false;
-            }
-            // A QEMU of before 1.7 does not say.
-            let gathered = state["ram"]["dirty-sync-count"].as_u64();
-            let gathered = gathered.is_none_or(|count| count >= GATHERED);
-            if running && !stopped && sweeps >= UNDER_WAY && gathered {
-                machine.stop()?;
-                stopped = true;
-            }
-            Ok(())
+            pace.as_mut().map_or(Ok(()), |pace| pace.step(machine, state))
         })?;
         told.push(last);
-        *load = running.then(|| Loaded { sweeps: guest.sweeps(machine) - before, stopped });
+        *load = pace.map(|pace| pace.over(machine));
         match beside.first() {
             Some(beside) if guest.writes_beside() => beside.save(machine, &self.folder),
             _ => Ok(()),

@@ -6,6 +6,7 @@ mod beside;
 pub(super) mod built;
 mod load;
 mod making;
+mod pace;
 mod stream;
 mod way;
 
@@ -14,6 +15,7 @@ pub(super) use beside::Beside;
 pub use beside::Kept;
 pub(super) use load::Load;
 pub use load::Loaded;
+pub(super) use pace::SLOWLY;
 pub use stream::Stream;
 
 use super::Finding;
