@@ -1,5 +1,6 @@
 //! `check --qemu`: a QEMU that somebody else built is gated, without anything but itself.
 
+use pcram::machine::offers::Offers;
 use qemu_tests::{Told, qemu, run_in};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -96,4 +97,13 @@ fn what_is_no_qemu_is_bad_usage() {
     }
     let told = check(&PATCHED, &["--tree", "."]);
     assert_eq!(told.code(), Some(2), "a source has no say here: {}", told.text());
+}
+
+#[test]
+fn what_a_qemu_offers_is_read_to_its_end() {
+    // Its description of QMP is longer than a pipe takes; the modes are far behind that.
+    let offers = Offers::of(&PATCHED).unwrap();
+    assert!(offers.modes.contains("cpr-reboot"), "{offers:?}");
+    assert!(offers.capabilities.contains("multifd") && offers.machines.contains("q35"));
+    assert!(offers.parameters.contains("max-bandwidth"), "{offers:?}");
 }

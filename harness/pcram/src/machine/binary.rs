@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 use crate::process::Group;
 use anyhow::{Context, Result};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Binary {
     /// Asks the binary at `path` for its help.
     pub fn probe(path: &Path) -> Result<Binary> {
         let path = path.to_owned();
-        let ended = run_to_end(Command::new(&path).arg("-help"), "")?;
+        let ended = run_to_end(Command::new(&path).arg("-help"))?;
         if !ended.status.is_some_and(|status| status.success()) {
             let said = ended.stderr.trim();
             let text = format!("{} -help {}, saying: {said}", path.display(), ended.how());
@@ -95,26 +95,22 @@ impl Binary {
         command.args(args).current_dir(folder);
         without_override(&mut command);
         fs::write(folder.join("command-line"), shell_line(&command))?;
-        let ended = run_to_end(&mut command, "")?;
+        let ended = run_to_end(&mut command)?;
         fs::write(folder.join("qemu.log"), format!("{}{}", ended.stdout, ended.stderr))?;
         Ok(ended)
     }
 }
 
-/// Runs `command` on `input` until it ends by itself, or its limit is reached.
-pub(super) fn run_to_end(command: &mut Command, input: &str) -> Result<Ended> {
+/// Runs `command` until it ends by itself, or its limit is reached.
+pub(super) fn run_to_end(command: &mut Command) -> Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::spawn(command).map_err(|error| {
         Failure::new(Exit::DidNotBoot, format!("cannot start {program}: {error}"))
     })?;
     let stdout = group.child().stdout.take().context("no standard output")?;
     let stderr = group.child().stderr.take().context("no standard error")?;
     let (stdout, stderr) = (read_aside(stdout), read_aside(stderr));
-    if let Some(mut stdin) = group.child().stdin.take() {
-        // Whoever ends before it has read everything says why by itself.
-        let _ = stdin.write_all(input.as_bytes());
-    }
     let status = group.wait_timeout(END)?;
     // The pipes end with the last of the group.
     group.kill()?;

@@ -1,13 +1,23 @@
 //! What a QEMU binary offers beyond its options: asked once of each binary, and remembered.
 
 use super::binary::{Ended, run_to_end};
+use super::deadline::Deadline;
+use super::launch::opt_value;
+use super::qmp::{Qmp, QmpError};
+use super::{START, accept_from, sockets};
 use crate::failure::{Exit, Failure};
+use crate::process::Group;
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the monitor is asked about migration.
+const QUESTIONS: [&str; 3] =
+    ["query-migrate-capabilities", "query-migrate-parameters", "query-qmp-schema"];
 
 /// Machine types, devices, and what its migration knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,28 +53,51 @@ impl Offers {
 }
 
 fn ask(path: &Path) -> Result<Offers> {
-    let run = |args: &[&str], input: &str| {
-        let ended = run_to_end(Command::new(path).args(args), input)?;
+    let help = |of: &str| {
+        let ended = run_to_end(Command::new(path).args([of, "help"]))?;
         if ended.status.is_some_and(|status| status.success()) {
             return Ok(ended.stdout);
         }
         let Ended { stderr, .. } = &ended;
-        let how = ended.how();
-        let text = format!("{} {} {how}, saying: {stderr}", path.display(), args.join(" "));
+        let text = format!("{} {of} help {}, saying: {stderr}", path.display(), ended.how());
         Err(anyhow::Error::from(Failure::new(Exit::DidNotBoot, text)))
     };
-    let monitor = ["-machine", "none", "-nodefaults", "-display", "none"];
-    let monitor = [&monitor[..], &["-chardev", "stdio,id=m", "-mon", "chardev=m,mode=control"]];
-    let queries =
-        ["query-migrate-capabilities", "query-migrate-parameters", "query-qmp-schema", "quit"];
-    let queries = ["qmp_capabilities"].iter().chain(&queries);
-    let queries: String = queries.map(|each| format!("{{\"execute\":\"{each}\"}}\n")).collect();
-    let answers = run(&monitor.concat(), &queries)?;
     Ok(Offers {
-        machines: machines(&run(&["-machine", "help"], "")?),
-        devices: devices(&run(&["-device", "help"], "")?),
-        ..migration(&answers)
+        machines: machines(&help("-machine")?),
+        devices: devices(&help("-device")?),
+        ..migration(&monitor(path)?)
     })
+}
+
+/// What the monitor answers to the questions of migration, in their order; null where it does not
+/// know one. It is asked over a socket, question by question: a QEMU that is told to quit loses
+/// what it has not written yet, and its description of QMP is longer than a pipe takes.
+fn monitor(path: &Path) -> Result<[Value; 3]> {
+    let sockets = sockets::folder()?;
+    let socket = sockets.path().join("monitor");
+    let listener = UnixListener::bind(&socket)?;
+    let chardev = format!("socket,id=monitor,path={}", opt_value(&socket));
+    let mut command = Command::new(path);
+    command.args(["-machine", "none", "-nodefaults", "-display", "none", "-chardev", &chardev]);
+    command.args(["-mon", "chardev=monitor,mode=control"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let program = path.display();
+    let failure = |why: String| Failure::new(Exit::DidNotBoot, format!("{program} {why}"));
+    let mut group = Group::spawn(&mut command)
+        .map_err(|error| failure(format!("cannot be started: {error}")))?;
+    let deadline = Deadline::after(START, "QEMU to connect its monitor");
+    let connected = accept_from(&mut group, &listener, &deadline)?;
+    let stream = connected.ok_or_else(|| failure("ended before it had a monitor".into()))?;
+    let mut qmp = Qmp::greet(stream, Path::new("/dev/null"))?;
+    let mut answers = [const { Value::Null }; 3];
+    for (answer, question) in answers.iter_mut().zip(QUESTIONS) {
+        match qmp.execute(question, json!({})) {
+            Ok(value) => *answer = value,
+            Err(error) if error.is::<QmpError>() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answers)
 }
 
 /// `pc-i440fx-10.0  Standard PC (i440FX + PIIX, 1996) (default)`, below a heading.
@@ -79,23 +112,17 @@ fn devices(help: &str) -> BTreeSet<String> {
     names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
 }
 
-/// The answers are a list of capabilities, an object of parameters, and a list that describes QMP;
-/// a QEMU that does not know a question answers it with an error, and offers nothing there.
-fn migration(answers: &str) -> Offers {
-    let mut offers = Offers::default();
-    let messages = answers.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    for answer in messages.filter_map(|mut message| Some(message.get_mut("return")?.take())) {
-        match answer {
-            Value::Array(list) => {
-                let named = |each: &Value| Some(each["capability"].as_str()?.to_owned());
-                offers.capabilities.extend(list.iter().filter_map(named));
-                offers.modes.extend(list.iter().flat_map(modes));
-            }
-            Value::Object(map) => offers.parameters.extend(map.into_iter().map(|(name, _)| name)),
-            _ => {}
-        }
+/// The answers to [`QUESTIONS`]: a list of capabilities, an object of parameters, and a list that
+/// describes QMP.
+fn migration([capabilities, parameters, schema]: &[Value; 3]) -> Offers {
+    let list = |answer: &Value| answer.as_array().cloned().unwrap_or_default();
+    let capability = |each: &Value| Some(each["capability"].as_str()?.to_owned());
+    Offers {
+        capabilities: list(capabilities).iter().filter_map(capability).collect(),
+        parameters: parameters.as_object().into_iter().flatten().map(|it| it.0.clone()).collect(),
+        modes: list(schema).iter().flat_map(modes).collect(),
+        ..Offers::default()
     }
-    offers
 }
 
 /// The values of an enumeration of the schema, where it is the one that cpr-reboot is a mode of:
@@ -123,16 +150,15 @@ mod tests {
         let help = "Controller/Bridge/Hub devices:\n\
                     name \"i82801b11-bridge\", bus PCI\n\nname \"vmgenid\"\n";
         assert_eq!(devices(help), set(&["i82801b11-bridge", "vmgenid"]));
-        let answers = "{\"QMP\": {}}\n{\"return\": {}}\n\
-             {\"return\": [{\"state\": false, \"capability\": \"xbzrle\"}]}\n\
-             {\"return\": {\"max-bandwidth\": 1, \"mode\": \"normal\"}}\n\
-             {\"return\": [{\"meta-type\": \"enum\", \"values\": [\"normal\", \"cpr-reboot\"]},\
-                          {\"meta-type\": \"enum\", \"values\": [\"on\", \"off\"]}]}\n\
-             {\"return\": {}}\n";
-        let offers = migration(answers);
+        let offers = migration(&[
+            json!([{ "state": false, "capability": "xbzrle" }]),
+            json!({ "max-bandwidth": 1, "mode": "normal" }),
+            json!([{ "meta-type": "enum", "values": ["normal", "cpr-reboot"] },
+                   { "meta-type": "enum", "values": ["on", "off"] }]),
+        ]);
         assert_eq!(offers.capabilities, set(&["xbzrle"]));
         assert_eq!(offers.parameters, set(&["max-bandwidth", "mode"]));
         assert_eq!(offers.modes, set(&["normal", "cpr-reboot"]));
-        assert_eq!(migration("{\"error\": {}}\n"), Offers::default());
+        assert_eq!(migration(&[const { Value::Null }; 3]), Offers::default());
     }
 }
