@@ -111,6 +111,7 @@ impl SmallTree {
         write("system", &self.fill_in("exec STOCK \"$@\"\n# the end\n"));
         write("img", &self.fill_in("exec IMG \"$@\"\n"));
         write("number", &number.to_string());
+        write("VERSION", "10.0.0\n");
         write("configure", CONFIGURE);
         fs::set_permissions(tree.join("configure"), fs::Permissions::from_mode(0o755)).unwrap();
     }

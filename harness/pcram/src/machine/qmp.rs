@@ -17,6 +17,9 @@ use std::time::Duration;
 /// How long a monitor may take to answer one command.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How many events are kept for whoever waits for one.
+const KEPT: usize = 1024;
+
 /// A monitor in command mode.
 pub struct Qmp {
     lines: Lines,
@@ -82,7 +85,7 @@ impl Qmp {
                 let text = error["desc"].as_str().unwrap_or("no reason given").to_owned();
                 return Err(QmpError { command: command.to_owned(), text }.into());
             }
-            self.events.push_back(answer);
+            self.keep(answer);
         }
     }
 
@@ -101,7 +104,7 @@ impl Qmp {
             if is_it(&event) {
                 return Ok(event);
             }
-            self.events.push_back(event);
+            self.keep(event);
         }
     }
 
@@ -117,6 +120,14 @@ impl Qmp {
             sent = sendmsg(&self.writer, &data, &mut control, SendFlags::empty())?;
         }
         self.writer.write_all(&text.as_bytes()[sent..])
+    }
+
+    /// Keeps an event; of a monitor that floods, the newest.
+    fn keep(&mut self, event: Value) {
+        if self.events.len() == KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
     }
 
     /// Executes a line of the human monitor and gives what it printed.

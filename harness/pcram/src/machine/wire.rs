@@ -15,7 +15,7 @@ use std::thread;
 
 /// How many lines may wait to be taken; a QEMU that writes more is blocked. A guest that dirties its
 /// RAM for minutes reports far less.
-const WAITING: usize = 1 << 16;
+const WAITING: usize = 1 << 14;
 /// How long a line may be, in bytes: the longest answers of a monitor have some hundred thousand.
 const LONGEST: u64 = 16 << 20;
 /// How much of it all the log takes, in bytes.
