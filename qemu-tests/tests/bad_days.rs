@@ -56,7 +56,9 @@ fn a_full_disk_is_told_and_with_room_the_next_run_succeeds() {
         "{mount}; \"$0\" \"$@\" || status=$?; rm -f {}/noise; \"$0\" \"$@\"; exit $status",
         small.path("tree").display()
     );
-    let words = verify(&small, &["p1.option"]);
+    // Only the source: a build of QEMU is refused for want of room before it begins.
+    let tree = small.path("tree").display().to_string();
+    let words = ["fetch", REVISION, "--tree", &tree].map(str::to_owned);
     let Some(output) = in_a_namespace(&script, &words) else {
         return skip("a_full_disk_is_told", "no mount namespaces here");
     };
@@ -64,7 +66,10 @@ fn a_full_disk_is_told_and_with_room_the_next_run_succeeds() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     let is_told = said.contains("No space left on device") || said.contains("Out of diskspace");
     assert!(is_told, "{said}");
-    assert!(said.contains("all held"), "the run with room: {said}");
+    assert!(
+        said.contains("exit 0: all held") || said.contains("as it is now ("),
+        "with room: {said}"
+    );
 }
 
 #[test]
