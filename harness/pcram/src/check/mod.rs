@@ -54,6 +54,7 @@ use crate::images::Images;
 use crate::machine::binary::Binary;
 use crate::machine::kvm;
 use crate::machine::mounts;
+use crate::process;
 use anyhow::{Context, Result};
 use board::Board;
 use catalogue::{Catalogue, Check, FileOn};
@@ -163,6 +164,8 @@ impl Bench<'_> {
             .and_then(|()| fs::write(&mark, ""))
             .with_context(|| format!("cannot create {}", folder.display()))
             .and_then(|()| self.run(check, &folder));
+        // What a signal has ended under this check is no finding, and its folder is to go.
+        process::stay_if_ending();
         let finding = found.unwrap_or_else(|error| Finding::of_error(&error));
         let cannot = self.catalogue.cannot.iter().find(|cannot| cannot.check == check.id);
         let finding = match cannot {
