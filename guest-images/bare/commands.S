@@ -159,6 +159,7 @@ dirty_span:
         mov     %rdi, %r15              /* first */
 dirty_span_sweep:
         inc     %r9
+        FLUSH_TLB
         PREPARE_STAMPS
         mov     %r15, %rdi
 dirty_span_page:
@@ -306,6 +307,7 @@ read_span:
 /* Stamp all RAM at the next generation; r14: pages stamped. */
 sweep:
         inc     %r9
+        FLUSH_TLB
         PREPARE_STAMPS
         xor     %r14d, %r14d
         xor     %edi, %edi

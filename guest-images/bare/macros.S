@@ -155,6 +155,13 @@ word_step:
         test    %rdx, %rdx
 .endm
 
+/* Forget which pages were translated; changes rax. Under TCG, a page stays writable without notice
+ * once it was found dirty, and not all QEMUs end that when they gather the dirty pages. */
+.macro  FLUSH_TLB
+        mov     %cr3, %rax
+        mov     %rax, %cr3
+.endm
+
 /* Move rdi from the end of a page to the next one of a span with the stride rsp, and go to `page`,
  * or fall through where no address is left. */
 .macro  NEXT_OF_SPAN page

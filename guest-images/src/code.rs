@@ -18,15 +18,18 @@ const PAGE: u32 = 4096;
 
 /// Code for the start of a page that changes one word in each of the `pages` pages behind its own,
 /// and in each of those from the guest-physical address `also` on: one page of either in each run.
-/// So it dirties pages that are nearly what they were. As eight bytes after the other to poke.
+/// So it dirties pages that are nearly what they were; it begins with an empty TLB, so that QEMU
+/// takes notice. As eight bytes after the other to poke.
 ///
 /// `pages` is a power of two, and `also` a page's address below 2 GiB.
 #[must_use]
-pub fn marks(pages: u32, also: u32) -> [u64; 4] {
+pub fn marks(pages: u32, also: u32) -> [u64; 5] {
     let [next, last] = [PAGE, (pages - 1) * PAGE].map(u32::to_le_bytes);
     let also = also.to_le_bytes();
-    // add $next, %rax; and $last, %rax; incq next(%rdi,%rax); incq also(%rax); jmp *%rsi
-    let code: [&[u8]; 10] = [
+    // mov %cr3, %rdx; mov %rdx, %cr3; add $next, %rax; and $last, %rax;
+    // incq next(%rdi,%rax); incq also(%rax); jmp *%rsi
+    let code: [&[u8]; 11] = [
+        &[0x0f, 0x20, 0xda, 0x0f, 0x22, 0xda],
         &[0x48, 0x05],
         &next,
         &[0x48, 0x25],
@@ -36,9 +39,9 @@ pub fn marks(pages: u32, also: u32) -> [u64; 4] {
         &[0x48, 0xff, 0x80],
         &also,
         &[0xff, 0xe6],
-        &[0; 3],
+        &[0; 5],
     ];
-    let mut words = [0; 4];
+    let mut words = [0; 5];
     for (word, bytes) in words.iter_mut().zip(code.concat().chunks_exact(8)) {
         *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     }
@@ -59,11 +62,13 @@ mod tests {
     fn marks_are_what_an_assembler_makes_of_them() {
         let bytes = marks(64, 0x10_0000).map(u64::to_le_bytes).concat();
         let expected = [
+            0x0f, 0x20, 0xda, // mov %cr3,%rdx
+            0x0f, 0x22, 0xda, // mov %rdx,%cr3
             0x48, 0x05, 0x00, 0x10, 0x00, 0x00, // add $0x1000,%rax
             0x48, 0x25, 0x00, 0xf0, 0x03, 0x00, // and $0x3f000,%rax
             0x48, 0xff, 0x84, 0x07, 0x00, 0x10, 0x00, 0x00, // incq 0x1000(%rdi,%rax,1)
             0x48, 0xff, 0x80, 0x00, 0x00, 0x10, 0x00, // incq 0x100000(%rax)
-            0xff, 0xe6, 0, 0, 0, // jmp *%rsi
+            0xff, 0xe6, 0, 0, 0, 0, 0, // jmp *%rsi
         ];
         assert_eq!(bytes, expected);
     }

@@ -25,6 +25,7 @@ mod cpr_transfer;
 mod crossing;
 mod cut_short;
 mod descriptor;
+mod dirty_rate;
 mod each_patch;
 mod halves;
 mod held;

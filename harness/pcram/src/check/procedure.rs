@@ -8,6 +8,7 @@ use super::cpr_transfer::CprTransfer;
 use super::crossing::Crossing;
 use super::cut_short::CutShort;
 use super::descriptor::Descriptor;
+use super::dirty_rate::DirtyRate;
 use super::each_patch::EachPatchBuilds;
 use super::held::Held;
 use super::layout::Layout;
@@ -61,6 +62,8 @@ pub enum Procedure {
     CprTransfer(CprTransfer),
     /// What QEMU tells of a migration or a snapshot is what the stream has, without the block.
     Accounting(Accounting),
+    /// What `calc-dirty-rate` tells leaves the block out.
+    DirtyRate(DirtyRate),
     /// A migration ends while all RAM is being dirtied.
     Convergence(Convergence),
     /// A guest that writes all its RAM moves to a destination with the file, and goes on there.
@@ -111,6 +114,7 @@ impl Procedure {
             Procedure::Omission(it) => it.check(trial),
             Procedure::CprTransfer(it) => it.check(trial),
             Procedure::Accounting(it) => it.check(trial),
+            Procedure::DirtyRate(it) => it.check(trial),
             Procedure::Convergence(it) => it.check(trial),
             Procedure::Live(it) => it.check(trial),
             Procedure::LinuxMoves(it) => it.check(trial),

@@ -103,17 +103,22 @@ impl Beside {
         let span = match self {
             Beside::Vga => machine.guest.map_video_memory()?,
             Beside::Dimm | Beside::SharedDimm => {
-                let devices = machine.qmp.execute("query-memory-devices", json!({}))?;
-                let backend = format!("/objects/{}", self.name());
-                let mut devices = devices.as_array().into_iter().flatten();
-                let dimm = devices.find(|device| device["data"]["memdev"] == backend.as_str());
-                let first = dimm.and_then(|dimm| dimm["data"]["addr"].as_u64());
-                let first = first.context("QEMU does not say where the DIMM lies")?;
+                let first = plugged_at(machine, self.name())?;
                 Span::whole(first, first + SIZE)
             }
         };
         Ok(Mapped { kind: self, span })
     }
+}
+
+/// The guest-physical address of the DIMM whose backend has this id.
+pub(in crate::check) fn plugged_at(machine: &mut Machine, id: &str) -> Result<u64> {
+    let devices = machine.qmp.execute("query-memory-devices", json!({}))?;
+    let backend = format!("/objects/{id}");
+    let mut devices = devices.as_array().into_iter().flatten();
+    let dimm = devices.find(|device| device["data"]["memdev"] == backend.as_str());
+    let address = dimm.and_then(|dimm| dimm["data"]["addr"].as_u64());
+    address.with_context(|| format!("QEMU does not say where the DIMM {id} lies"))
 }
 
 fn words(words: &[&str]) -> Vec<String> {

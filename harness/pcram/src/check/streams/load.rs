@@ -14,10 +14,8 @@ const SEED: u64 = 0x5ee0_0004;
 const WARM_UP: u64 = 2;
 /// How many pages of a block a marking guest changes over and over: a power of two.
 pub(super) const MARKED: u64 = 256;
-/// Where those of RAM begin, a guest-physical address. Each has the place in a vCPU's TLB that one of
-/// the other block has, which begin a page after a large power of two: so the guest does not write
-/// either unnoticed (see `pace.rs`).
-const MARKED_RAM: u32 = (8 << 20) + PAGE_SIZE as u32;
+/// Where those of RAM begin, a guest-physical address.
+const MARKED_RAM: u32 = 8 << 20;
 
 /// What the guest does.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

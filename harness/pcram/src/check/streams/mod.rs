@@ -11,8 +11,8 @@ mod stream;
 mod way;
 
 pub use before::Torn;
-pub(super) use beside::Beside;
 pub use beside::Kept;
+pub(super) use beside::{Beside, plugged_at};
 pub(super) use load::Load;
 pub use load::Loaded;
 pub(super) use pace::SLOWLY;

@@ -8,8 +8,8 @@
 //! is dirty already goes on writing it unnoticed where QEMU does not reset that when it gathers the
 //! dirty pages: 5.2 and 7.2 never do, 10.0 and 10.2 do so for the wrong pages of all blocks but the
 //! first (`cpu_physical_memory_sync_dirty_bitmap` passes an offset in the block as one in all RAM).
-//! What these QEMUs lose, with the series and without, is only the end of what was written when
-//! pages were gathered: a guest that has come by once more before it is stopped makes up for it.
+//! The guest begins each sweep with an empty TLB, so these QEMUs, with the series and without, only
+//! lose what was written in the sweep when pages were gathered; and that is written once more.
 
 use super::beside;
 use super::load::{Load, Loaded, MARKED};
