@@ -28,7 +28,7 @@ struct Need {
     probe: &'static str,
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 12] = [
     Need { of: Use::Build, what: "perl", package: "perl", probe: "perl -v" },
     Need { of: Use::Trees, what: "git", package: "git", probe: "git --version" },
     Need {
@@ -69,6 +69,13 @@ const NEEDS: [Need; 11] = [
         probe: "echo '#include <libfdt.h>' | ${CC:-cc} -E -x c -",
     },
     Need { of: Use::Build, what: "zlib", package: "zlib1g-dev", probe: "pkg-config --exists zlib" },
+    // QEMUs of before 8.2 have no emulator without it.
+    Need {
+        of: Use::Build,
+        what: "pixman",
+        package: "libpixman-1-dev",
+        probe: "pkg-config --exists pixman-1",
+    },
     Need {
         of: Use::Build,
         what: "Python 3.8 or newer, with venv and pip",
