@@ -47,6 +47,7 @@ mod snapshot_warning;
 mod speed;
 mod style;
 mod unchanged;
+mod vhost_user;
 mod waiting;
 
 use crate::cache::UNDER_WAY;

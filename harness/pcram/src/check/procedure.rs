@@ -29,6 +29,7 @@ use super::speed::Speed;
 use super::style::Style;
 use super::trial::Trial;
 use super::unchanged::Unchanged;
+use super::vhost_user::VhostUser;
 use super::visible::Visible;
 use super::waiting::Waiting;
 use anyhow::Result;
@@ -48,6 +49,8 @@ pub enum Procedure {
     Sampled(Sampled),
     /// A RAM file that QEMU inherits open.
     Descriptor(Descriptor),
+    /// A device's back end in another process maps the file.
+    VhostUser(VhostUser),
     /// A Linux guest on the file.
     Linux(LinuxRuns),
     /// How QEMU holds the file.
@@ -108,6 +111,7 @@ impl Procedure {
             Procedure::Sampled(it) => it.check(trial),
             Procedure::Descriptor(it) => it.check(trial),
             Procedure::Held(it) => it.check(trial),
+            Procedure::VhostUser(it) => it.check(trial),
             Procedure::Linux(it) => it.check(trial),
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),

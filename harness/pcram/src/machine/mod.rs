@@ -1,5 +1,6 @@
 //! A running QEMU: its process group, its monitor, its guest, and the folder it leaves.
 
+pub mod back_end;
 pub mod binary;
 pub mod channel;
 pub mod deadline;

@@ -1,8 +1,8 @@
 //! Short-lived folders for sockets, whose paths may be 107 bytes long at most, and for RAM files
 //! that are to lie on another file system than the run's folder.
 //!
-//! They lie in the temporary directory, or where they are asked for, under this process's id, so that what a killed run left is
-//! known by the id of a process that is gone.
+//! They lie in the temporary directory, or where they are asked for, under this process's id, so
+//! that what a killed run left is known by the id of a process that is gone.
 
 use super::mounts;
 use anyhow::{Context, Result};
@@ -14,8 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// What may lie in such a folder.
-pub const NAMES: [&str; 7] =
-    ["monitor", "debug", "serial", "incoming", "channel", "cpr", "ram,file"];
+pub const NAMES: [&str; 8] =
+    ["monitor", "debug", "serial", "incoming", "channel", "cpr", "back-end", "ram,file"];
 
 /// A new folder, removed when dropped. The first call of a process removes what killed runs left.
 pub fn folder() -> Result<TempDir> {
