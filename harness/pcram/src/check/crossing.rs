@@ -3,8 +3,8 @@
 use super::Finding;
 use super::party::{self, DISK, Party, SNAPSHOT, Side};
 use super::trial::Trial;
+use crate::machine::Machine;
 use crate::machine::guest::Found;
-use crate::machine::{Machine, sockets};
 use anyhow::Result;
 use serde::Deserialize;
 use std::path::Path;
@@ -60,10 +60,7 @@ impl Crossing {
         let mut to = match self.via {
             Via::Unix => {
                 let mut to = destination.start_waiting(&[])?;
-                let sockets = sockets::folder()?;
-                let uri = format!("unix:{}", sockets.path().join("incoming").display());
-                to.load_from(&uri)?;
-                from.migrate(&uri)?;
+                let _socket = from.migrate_to(&mut to)?;
                 from.migrated(|_| Ok(()))?;
                 to.loaded(ARRIVE)?;
                 to

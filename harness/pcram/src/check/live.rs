@@ -5,9 +5,9 @@ use super::Finding;
 use super::party::{Party, Side};
 use super::ram_file::{self, Census, census};
 use super::trial::Trial;
+use crate::machine::Machine;
 use crate::machine::deadline::Deadline;
 use crate::machine::guest::Found;
-use crate::machine::{Machine, sockets};
 use anyhow::{Context, Result};
 use pcram_mirror::address::TARGET_PAGE_SIZE;
 use serde::Deserialize;
@@ -124,12 +124,9 @@ impl Live {
 /// Moves a guest that goes on writing, and says whether it had to be stopped for that.
 fn move_live(from: &mut Machine, party: &Party) -> Result<(Machine, bool)> {
     let mut to = party.start_waiting(&["-S"])?;
-    let sockets = sockets::folder()?;
-    let uri = format!("unix:{}", sockets.path().join("incoming").display());
-    to.load_from(&uri)?;
     from.limit_migration(SLOWLY)?;
     let before = from.guest.swept();
-    from.migrate(&uri)?;
+    let _socket = from.migrate_to(&mut to)?;
     let (mut held_back, mut stopped) = (true, false);
     from.migrated(|from| {
         let sweeps = from.guest.swept() - before;

@@ -14,7 +14,6 @@ use anyhow::{Context, Result};
 use attempt::{Afterwards, Attempt, judge};
 use pcram_stream::{Reader, RecordKind};
 use serde::Deserialize;
-use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -113,14 +112,9 @@ fn live(source: &Party, destination: &Party) -> Result<Attempt> {
     let mut to = destination.start_waiting(&[])?;
     for machine in [&mut from, &mut to] {
         // With it, the source hears of the refusal before it gives the guest away.
-        let capability = json!([{ "capability": "return-path", "state": true }]);
-        let wanted = json!({ "capabilities": capability });
-        machine.qmp.execute("migrate-set-capabilities", wanted)?;
+        machine.set_capabilities(&["return-path".to_owned()])?;
     }
-    let sockets = sockets::folder()?;
-    let uri = format!("unix:{}", sockets.path().join("incoming").display());
-    to.load_from(&uri)?;
-    from.migrate(&uri)?;
+    let _socket = from.migrate_to(&mut to)?;
     let mut attempt = await_refusal(&mut to, &destination.folder)?;
     attempt.source = Some(afterwards(&mut from, true)?);
     Ok(attempt)
@@ -169,7 +163,7 @@ fn await_refusal(to: &mut Machine, folder: &Path) -> Result<Attempt> {
 
 /// What has become of the source; it is let run on where it stands.
 fn afterwards(from: &mut Machine, hears: bool) -> Result<Afterwards> {
-    let migration = from.migration_ended()?;
+    let (migration, _) = from.migration_over(|_, _| Ok(()))?;
     let status = from.status()?;
     if status != "running" {
         from.cont()?;

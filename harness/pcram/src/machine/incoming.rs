@@ -1,12 +1,13 @@
-//! How a migration ends on either side, whichever way that is.
+//! What comes in at a destination, and what becomes of it there.
 
-use super::Machine;
 use super::deadline::Deadline;
-use super::migration::{ASK_AGAIN, MIGRATE};
+use super::migration::ASK_AGAIN;
+use super::{Machine, sockets};
 use anyhow::{Result, bail};
 use serde_json::json;
 use std::process::ExitStatus;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// What became of a stream at its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,15 +69,13 @@ impl<G> Machine<G> {
         }
     }
 
-    /// Waits until the migration has ended at the source, and gives its state, in QEMU's own word.
-    pub fn migration_ended(&mut self) -> Result<String> {
-        let deadline = Deadline::after(MIGRATE, "the migration to end in any way");
-        loop {
-            let state = self.qmp.execute("query-migrate", json!({}))?;
-            match state["status"].as_str() {
-                Some(ended @ ("completed" | "failed" | "cancelled")) => return Ok(ended.to_owned()),
-                _ => std::thread::sleep(deadline.left()?.min(ASK_AGAIN)),
-            }
-        }
+    /// Begins to migrate over a unix socket to a QEMU that was started with `-incoming defer`. The
+    /// socket lies in a folder that goes with the returned value, once nobody connects any more.
+    pub fn migrate_to<H>(&mut self, destination: &mut Machine<H>) -> Result<TempDir> {
+        let sockets = sockets::folder()?;
+        let uri = format!("unix:{}", sockets.path().join("incoming").display());
+        destination.load_from(&uri)?;
+        self.migrate(&uri)?;
+        Ok(sockets)
     }
 }

@@ -4,6 +4,7 @@ use super::deadline::Deadline;
 use super::{Machine, NoStream};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::fmt;
 use std::time::Duration;
 
 /// How long a migration may take.
@@ -20,6 +21,17 @@ pub enum End {
     Failed,
     /// It was told to give it up.
     Cancelled,
+}
+
+impl fmt::Display for End {
+    /// QEMU's own word.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            End::Completed => "completed",
+            End::Failed => "failed",
+            End::Cancelled => "cancelled",
+        })
+    }
 }
 
 impl<G> Machine<G> {

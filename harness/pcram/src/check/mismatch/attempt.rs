@@ -2,6 +2,7 @@
 
 use crate::check::Finding;
 use crate::check::ram_file::Census;
+use crate::machine::migration::End;
 
 /// What was seen of a destination that was to refuse.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Afterwards {
     /// How its migration ended.
-    pub migration: String,
+    pub migration: End,
     /// Its run state then.
     pub status: String,
     /// Whether it was to hear of the refusal, and to let its guest run on by itself.
@@ -60,7 +61,7 @@ pub(super) fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
         wrong.push(format!("{changed} of {pages} pages of the destination's file have changed"));
     }
     if let Some(Afterwards { migration, status, hears, found: (matching, pages) }) = source {
-        if *hears && (migration != "failed" || status != "running") {
+        if *hears && (*migration != End::Failed || status != "running") {
             wrong.push(format!("the source took it for {migration}, and its guest was {status}"));
         }
         if matching != pages || *pages == 0 {
@@ -118,7 +119,7 @@ mod tests {
             said: format!("{REASON}\nqemu-system-x86_64: load of migration failed\n"),
             file: Some(Census { pages: 4, of_generation: vec![4], strangers: vec![] }),
             source: Some(Afterwards {
-                migration: "failed".into(),
+                migration: End::Failed,
                 status: "running".into(),
                 hears: true,
                 found: (4, 4),
@@ -156,7 +157,7 @@ mod tests {
         assert!(spoke.summary.ends_with("first: tick count=0"));
         let lost = judged(|it| it.source.as_mut().unwrap().found = (3, 4));
         assert!(lost.summary.ends_with("the guest then found 3 of 4 pages"));
-        let unheard = judged(|it| it.source.as_mut().unwrap().migration = "completed".into());
+        let unheard = judged(|it| it.source.as_mut().unwrap().migration = End::Completed);
         assert_eq!(unheard.summary, "the source took it for completed, and its guest was running");
         let stopped = judged(|it| (it.ended, it.status) = (None, Some("restore-vm".into())));
         assert_eq!(stopped.verdict, Verdict::Held, "it is stopped, and lives on");
