@@ -193,3 +193,24 @@ fn killed_at_any_moment_the_next_run_cleans_up_and_succeeds() {
         assert!(hit.get(step).is_some_and(|hits| *hits > KILLS / STEPS.len() / 2), "{hit:?}");
     }
 }
+
+#[test]
+fn what_a_killed_run_leaves_is_seen() {
+    let stage = Stage::new();
+    assert_eq!(stage.leftovers(), Vec::<PathBuf>::new());
+    let left =
+        ["cache/.pcram-tmp-a", "cache/builds/.pcram-tmp-b", "cache/runs/1-1", "tmp/pcram-1-a"];
+    for name in left {
+        fs::create_dir_all(stage.path(name)).unwrap();
+    }
+    assert_eq!(stage.leftovers(), left.map(|name| stage.path(name)));
+
+    assert_eq!(stage.processes(), Vec::<String>::new());
+    let mut child = Command::new("cat");
+    let mut child =
+        child.env(MARK, stage.tree.dir()).stdin(Stdio::piped()).spawn().expect("cat starts");
+    until("the marked process to be seen", || stage.processes().len() == 1);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert_eq!(stage.processes(), Vec::<String>::new());
+}
