@@ -38,7 +38,7 @@ pub fn smuggle_page(
         return Err(StreamError::malformed(Place::Stream(0), expected, found));
     };
     let (before, after) = stream.split_at(end.0 as usize);
-    let header = (offset.0 | PAGE).to_be_bytes();
+    let header = (offset.0 + PAGE).to_be_bytes();
     Ok([before, &header, &[idstr.len() as u8], idstr.as_bytes(), &page, after].concat())
 }
 

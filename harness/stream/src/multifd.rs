@@ -15,7 +15,7 @@ use crate::{Place, StreamError};
 pub const MAGIC: [u8; 4] = 0x1122_3344_u32.to_be_bytes();
 
 const VERSION: u32 = 1;
-const FLAG_SYNC: u32 = 1 << 0;
+const FLAG_SYNC: u32 = 1;
 const COMPRESSION_MASK: u32 = 0x1f << 1;
 const FLAG_DEVICE_STATE: u32 = 32 << 1;
 /// `MULTIFD_PACKET_SIZE`: the bytes of the pages that fill a packet.

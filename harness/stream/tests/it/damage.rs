@@ -63,6 +63,8 @@ fn one_page_less() {
     let before = stream(Stream::v10_0());
     let after = misplace_page(&before, "vga", BlockOffset(0), BlockOffset(PAGE)).unwrap();
     assert_eq!(Summary::read(after.as_slice()).unwrap().pages_of("vga"), Some(1));
+    let after = misplace_page(&before, "vga", BlockOffset(PAGE), BlockOffset(0)).unwrap();
+    assert_eq!(Summary::read(after.as_slice()).unwrap().pages_of("vga"), Some(1));
     let error = misplace_page(&before, "vga", BlockOffset(2 * PAGE), BlockOffset(0)).unwrap_err();
     assert!(error.to_string().contains("expected a page of vga at 0x2000, found none"));
 }
@@ -84,8 +86,8 @@ fn one_page_more_on_another_channel() {
 
 #[test]
 fn one_page_more_in_a_mapped_ram_file() {
-    let file = Stream::v10_0_with(&["mapped-ram"]).start_ram().total(5 * PAGE);
-    let (file, _) = mapped(file, "pc.ram", 3, &[0]);
+    let file = Stream::v10_0_with(&["mapped-ram"]).start_ram().total(12 * PAGE);
+    let (file, _) = mapped(file, "pc.ram", 10, &[0]);
     let file = file.name("rom").u64(2 * PAGE).u32(1).u64(PAGE).u64(0).u64(0);
     let file = file.close().end_ram().close().finish();
     let pages = |file: &[u8]| {
@@ -93,10 +95,13 @@ fn one_page_more_in_a_mapped_ram_file() {
         let block = summary.block("pc.ram").unwrap();
         (block.pages.iter().collect::<Vec<_>>(), block.stray.iter().collect::<Vec<_>>())
     };
-    let smuggled = |bitmap| smuggle_mapped(&file, "pc.ram", BlockOffset(PAGE), bitmap).unwrap();
     assert_eq!(pages(&file), (vec![], vec![]));
-    assert_eq!(pages(&smuggled(true)), (vec![1], vec![]));
-    assert_eq!(pages(&smuggled(false)), (vec![], vec![1]));
+    for page in [1, 9] {
+        let offset = BlockOffset(page * PAGE);
+        let smuggled = |bitmap| smuggle_mapped(&file, "pc.ram", offset, bitmap).unwrap();
+        assert_eq!(pages(&smuggled(true)), (vec![page], vec![]));
+        assert_eq!(pages(&smuggled(false)), (vec![], vec![page]));
+    }
     let error = smuggle_mapped(&file, "rom", BlockOffset(0), true).unwrap_err().to_string();
     assert!(error.contains("expected room for the pages of rom"), "{error}");
 }

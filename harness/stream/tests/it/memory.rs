@@ -89,6 +89,24 @@ fn a_page_on_two_channels_is_what_the_later_round_made_it() {
     assert_eq!(page(&memory, 1), Some(full(8).as_slice()), "zero came first");
 }
 
+/// Since 8.1 the parts of the main channel say nothing of rounds any more.
+#[test]
+fn rounds_are_counted_by_flushes_where_there_are_any() {
+    let main = Stream::v10_0().start_ram().blocks(&[("pc.ram", 2), ("vga", 3)]);
+    let main = main.u64(FLAG_MULTIFD_FLUSH).close().part_ram().close().part_ram().close();
+    let main = main.end_ram().page("vga", 1, FLAG_ZERO).u8(0).close().finish();
+    let channel = channel(0).sync(0).sync(1).packet(2, "vga", &[(1, 5)], &[]).bytes;
+    let memory = Memory::read(&main, &[&channel], |_| true).unwrap();
+    assert_eq!(page(&memory, 1), Some(full(5).as_slice()), "the second round came later");
+}
+
+#[test]
+fn a_page_that_is_sent_twice_in_one_round() {
+    let twice = first_round().page("vga", 2, FLAG_PAGE).full(1).page("vga", 2, FLAG_PAGE).full(2);
+    let memory = Memory::read(&two_rounds(twice), &[], |_| true).unwrap();
+    assert_eq!(page(&memory, 2), Some(full(2).as_slice()));
+}
+
 /// 7.2 was seen to write such a packet.
 #[test]
 fn the_pages_of_a_packet_that_synchronises_are_of_the_round_before() {
