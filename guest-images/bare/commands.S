@@ -26,6 +26,8 @@ next_command:
         je      find_span
         cmp     $'D', %al
         je      dirty_span
+        cmp     $'K', %al
+        je      dirty_cached_span
         cmp     $'x', %al
         je      execute
         cmp     $'l', %al
@@ -154,26 +156,9 @@ stamped_span:
         DONE
 
 dirty_span:
-        CALL    read_span, %rsp
-        mov     %rbx, %rsp              /* stride */
-        mov     %rdi, %r15              /* first */
-dirty_span_sweep:
-        inc     %r9
-        FLUSH_TLB
-        PREPARE_STAMPS
-        mov     %r15, %rdi
-dirty_span_page:
-        cmp     %r14, %rdi
-        jae     dirtied_span
-        WRITE_PAGE
-        NEXT_OF_SPAN dirty_span_page
-dirtied_span:
-        FIELD   "swept generation=", %r9
-        SAY     "\n"
-        POLL    dirty_span_sweep
-        CALL    read_byte, %rsi
-        FIELD   "stopped generation=", %r9
-        DONE
+        DIRTY_SPAN FLUSH_TLB
+dirty_cached_span:
+        DIRTY_SPAN
 
 /* One register short: the step between words is read from the ROM. */
 find_span:

@@ -189,3 +189,27 @@ word_step:
         jae     \end
 .Lpage\@:
 .endm
+
+/* Stamp the pages of a span over and over, until a byte comes, and do `first` before each sweep. */
+.macro  DIRTY_SPAN first
+        CALL    read_span, %rsp
+        mov     %rbx, %rsp              /* stride */
+        mov     %rdi, %r15              /* first */
+.Lsweep\@:
+        inc     %r9
+        \first
+        PREPARE_STAMPS
+        mov     %r15, %rdi
+.Lpage\@:
+        cmp     %r14, %rdi
+        jae     .Lswept\@
+        WRITE_PAGE
+        NEXT_OF_SPAN .Lpage\@
+.Lswept\@:
+        FIELD   "swept generation=", %r9
+        SAY     "\n"
+        POLL    .Lsweep\@
+        CALL    read_byte, %rsi
+        FIELD   "stopped generation=", %r9
+        DONE
+.endm

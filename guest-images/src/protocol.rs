@@ -53,6 +53,8 @@ pub enum Command {
     /// [`Command::Dirty`], but of the pages of a span in place of RAM; or answers
     /// [`Report::Unmapped`].
     DirtySpan(Span),
+    /// The same, but without emptying the TLB at the start of each sweep.
+    DirtyCachedSpan(Span),
     /// Run the code at an address so many times, one run after the other; answers [`Report::Ran`]
     /// or [`Report::Unmapped`].
     Run {
@@ -99,6 +101,7 @@ impl Command {
             Self::StampSpan(span) => on_span('S', span),
             Self::FindSpan(span) => on_span('F', span),
             Self::DirtySpan(span) => on_span('D', span),
+            Self::DirtyCachedSpan(span) => on_span('K', span),
             Self::Run { address, runs } => format!("x{address:016x}{runs:016x}").into(),
             Self::Loop { address } => format!("l{address:016x}").into(),
             Self::Out { port, value } => format!("o{port:016x}{value:016x}").into(),

@@ -9,7 +9,7 @@ const A: u64 = 0x0123_4567_89ab_cdef;
 const B: u64 = 0xfedc_ba98_7654_3210;
 
 /// Every command, with the bytes that are sent for it.
-fn commands() -> [(Command, &'static str); 16] {
+fn commands() -> [(Command, &'static str); 17] {
     let span = Span { first: A, end: B, stride: 0x1000 };
     [
         (Command::Ping, "p"),
@@ -24,6 +24,7 @@ fn commands() -> [(Command, &'static str); 16] {
         (Command::StampSpan(span), "S0123456789abcdeffedcba98765432100000000000001000"),
         (Command::FindSpan(span), "F0123456789abcdeffedcba98765432100000000000001000"),
         (Command::DirtySpan(span), "D0123456789abcdeffedcba98765432100000000000001000"),
+        (Command::DirtyCachedSpan(span), "K0123456789abcdeffedcba98765432100000000000001000"),
         (Command::Run { address: A, runs: B }, "x0123456789abcdeffedcba9876543210"),
         (Command::Loop { address: A }, "l0123456789abcdef"),
         (Command::Out { port: 0xcf8, value: 1 << 31 }, "o0000000000000cf80000000080000000"),

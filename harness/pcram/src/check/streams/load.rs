@@ -1,6 +1,6 @@
 //! What the guest does while a stream is made.
 
-use super::beside::Mapped;
+use super::beside::{self, Mapped};
 use crate::machine::Machine;
 use crate::machine::guest::Found;
 use anyhow::{Context, Result};
@@ -14,6 +14,11 @@ const SEED: u64 = 0x5ee0_0004;
 const WARM_UP: u64 = 2;
 /// How many pages of a block a marking guest changes over and over: a power of two.
 pub(super) const MARKED: u64 = 256;
+/// How many pages of a block a guest writes that is to have them in its TLB: TCG's has 256 entries
+/// or more (`CPU_TLB_DYN_DEFAULT_BITS`), a page has its place by its address.
+pub(super) const CACHED: u64 = 128;
+/// How many sweeps over these take about as long as one over the whole block.
+const AS_LONG: u64 = beside::SIZE / (CACHED * PAGE_SIZE as u64);
 /// Where those of RAM begin, a guest-physical address.
 const MARKED_RAM: u32 = 8 << 20;
 
@@ -27,6 +32,11 @@ pub(in crate::check) enum Load {
     Dirtying,
     /// It writes every page of the block beside RAM, again and again, and no page of RAM.
     DirtyingBeside,
+    /// It writes a few pages of the block beside RAM, again and again, and has them in its TLB all
+    /// the while.
+    DirtyingCached,
+    /// The same, but with an empty TLB at the start of each sweep.
+    DirtyingFew,
     /// It changes one word of some pages of RAM and of the block beside it, again and again.
     Marking,
 }
@@ -41,9 +51,15 @@ pub struct Loaded {
 }
 
 impl Load {
+    /// What stock is measured with. It loses what a guest writes through its TLB to another block
+    /// than the first, which the series mends.
+    pub(super) fn under_stock(self) -> Load {
+        if self == Load::DirtyingCached { Load::DirtyingFew } else { self }
+    }
+
     /// Whether the guest writes the block beside RAM.
     pub(in crate::check) fn writes_beside(self) -> bool {
-        matches!(self, Load::DirtyingBeside | Load::Marking)
+        !matches!(self, Load::Stopped | Load::Dirtying)
     }
 
     /// Stamps RAM and the blocks beside it, sets the guest to work, and says how many pages of RAM
@@ -64,6 +80,14 @@ impl Load {
                 machine.guest.dirty_span(beside()?.span)?;
                 machine.guest.sweeps(WARM_UP)?;
             }
+            Load::DirtyingCached => {
+                machine.guest.dirty_cached_span(beside()?.start())?;
+                machine.guest.sweeps(WARM_UP)?;
+            }
+            Load::DirtyingFew => {
+                machine.guest.dirty_span(beside()?.start())?;
+                machine.guest.sweeps(WARM_UP)?;
+            }
             Load::Marking => {
                 let address = beside()?.span.first;
                 for (word, value) in (0..).zip(code::marks(MARKED as u32, MARKED_RAM)) {
@@ -81,6 +105,7 @@ impl Load {
         match self {
             Load::Stopped => 0,
             Load::Dirtying | Load::DirtyingBeside => machine.guest.swept(),
+            Load::DirtyingCached | Load::DirtyingFew => machine.guest.swept() / AS_LONG,
             Load::Marking => machine.guest.runs() / MARKED,
         }
     }
@@ -97,6 +122,10 @@ impl Load {
         let written = match self {
             Load::Stopped => 1,
             Load::Dirtying | Load::DirtyingBeside => guest.halt()?,
+            Load::DirtyingCached | Load::DirtyingFew => {
+                guest.halt()?;
+                return Ok(None);
+            }
             Load::Marking => {
                 guest.end_loop()?;
                 return Ok(None);
@@ -115,6 +144,14 @@ impl Load {
             matching: ram.matching + first.matching + rest.matching,
             first_bad: ram.first_bad.or(first.first_bad).or(rest.first_bad),
         }))
+    }
+}
+
+impl Mapped {
+    /// The few pages that a guest can have in its TLB.
+    fn start(&self) -> Span {
+        let first = self.span.first;
+        Span::whole(first, first + CACHED * PAGE_SIZE as u64)
     }
 }
 

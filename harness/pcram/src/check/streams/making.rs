@@ -49,7 +49,8 @@ struct Source {
 
 impl Making<'_> {
     pub fn make(&self, binary: &Binary) -> Result<Stream> {
-        let Recipe { via, guest, before, ref beside, .. } = *self.recipe;
+        let Recipe { via, before, ref beside, .. } = *self.recipe;
+        let guest = self.guest();
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot create {}", self.folder.display()))?;
         let mut launch = self.launch();
@@ -76,6 +77,12 @@ impl Making<'_> {
             Via::Savevm => self.savevm(source),
         };
         Ok(Stream { before, stamped, ..stream? })
+    }
+
+    /// What the guest does; stock is the QEMU without a RAM file.
+    fn guest(&self) -> Load {
+        let Recipe { guest, .. } = *self.recipe;
+        if self.ram_file.is_some() { guest } else { guest.under_stock() }
     }
 
     /// Turns on and sets what the recipe says, which source and destination must agree on.
@@ -135,7 +142,7 @@ impl Making<'_> {
 
     fn arrive(&self, mut destination: Machine, beside: &[Mapped]) -> Result<Option<Found>> {
         destination.cont()?;
-        let arrived = self.recipe.guest.arrived(&mut destination, beside)?;
+        let arrived = self.guest().arrived(&mut destination, beside)?;
         destination.kill()?;
         Ok(arrived)
     }
@@ -163,7 +170,7 @@ impl Making<'_> {
     /// where it can be compared.
     fn migrate(&self, source: &mut Source, uri: &str) -> Result<()> {
         let Source { machine, beside, told, load } = source;
-        let guest = self.recipe.guest;
+        let guest = self.guest();
         let mut pace = match guest {
             Load::Stopped => None,
             _ => Some(Pace::new(guest, machine)?),
@@ -201,7 +208,7 @@ impl Making<'_> {
         let (stream, memory) = Stream::read_all(self.trial.block(), main, &channels)
             .with_context(|| format!("cannot read the stream in {}", self.folder.display()))?;
         let kept = match source.beside.first() {
-            Some(beside) if self.recipe.guest.writes_beside() => {
+            Some(beside) if self.guest().writes_beside() => {
                 Some(beside.compare(&memory, &self.folder)?)
             }
             _ => None,

@@ -8,11 +8,12 @@
 //! is dirty already goes on writing it unnoticed where QEMU does not reset that when it gathers the
 //! dirty pages: 5.2 and 7.2 never do, 10.0 and 10.2 do so for the wrong pages of all blocks but the
 //! first (`cpu_physical_memory_sync_dirty_bitmap` passes an offset in the block as one in all RAM).
-//! The guest begins each sweep with an empty TLB, so these QEMUs, with the series and without, only
-//! lose what was written in the sweep when pages were gathered; and that is written once more.
+//! The series mend that; but stock is measured, too. So the guest begins each sweep with an empty
+//! TLB, and only what was written in the sweep when pages were gathered is lost, and written once
+//! more. [`Load::DirtyingCached`] is the one that shows the mending.
 
 use super::beside;
-use super::load::{Load, Loaded, MARKED};
+use super::load::{CACHED, Load, Loaded, MARKED};
 use crate::machine::Machine;
 use anyhow::Result;
 use pcram_guests::stamp::PAGE_SIZE;
@@ -111,8 +112,9 @@ impl Pace {
     fn speed(&self) -> u64 {
         match (self.guest, self.near_the_end) {
             (Load::Stopped | Load::Dirtying, _) => AT_ONCE,
-            (Load::DirtyingBeside, false) => 32 << 20,
+            (Load::DirtyingBeside | Load::DirtyingCached | Load::DirtyingFew, false) => 32 << 20,
             (Load::DirtyingBeside, true) => 2 * beside::SIZE,
+            (Load::DirtyingCached | Load::DirtyingFew, true) => 4 * CACHED * PAGE_SIZE as u64,
             (Load::Marking, false) => 16 << 20,
             (Load::Marking, true) => 4 * MARKED * PAGE_SIZE as u64,
         }

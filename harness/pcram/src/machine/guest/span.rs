@@ -42,4 +42,9 @@ impl Guest {
     pub fn dirty_span(&mut self, span: Span) -> Result<()> {
         self.tell(Command::DirtySpan(span))
     }
+
+    /// The same, of pages that stay in the guest's TLB meanwhile: it is never emptied.
+    pub fn dirty_cached_span(&mut self, span: Span) -> Result<()> {
+        self.tell(Command::DirtyCachedSpan(span))
+    }
 }
