@@ -113,6 +113,20 @@ mod tests {
         assert_eq!(changed.to_string(), "q35, tcg, 64 MiB, 4 processors");
         assert_eq!(changed.launch().cpus, 4);
         assert_eq!(pc.with(&Differences::default()), pc);
-        assert_eq!(pc.ram(), 64 << 20);
+        assert_eq!((pc.cpus, pc.ram()), (1, 64 << 20));
+        assert_eq!(pc.to_string(), "pc, tcg, 64 MiB");
+        assert_eq!(pc.with_ram(65), board("machine = 'pc'\naccel = 'tcg'\nram-mib = 65"));
+    }
+
+    #[test]
+    fn it_is_started_as_it_is_described() {
+        let text = "machine = 'isapc'\naccel = 'kvm'\nram-mib = 63\nram-kib = 520\ncpu = 'qemu64'";
+        let board: Board = toml::from_str(text).unwrap();
+        assert_eq!(board.to_string(), "isapc, kvm, 63 MiB 520 KiB");
+        assert_eq!(board.ram(), (63 << 20) + (520 << 10));
+        let Launch { machine, accel, ram_mib, ram_kib, cpus, extra, .. } = board.launch();
+        assert_eq!((machine.as_str(), accel.as_str()), ("isapc", "kvm"));
+        assert_eq!((ram_mib, ram_kib, cpus), (63, 520, 1));
+        assert_eq!(extra, ["-cpu", "qemu64"]);
     }
 }

@@ -282,7 +282,27 @@ mod tests {
             let error = with(&check(id, "does = 'prefilled'")).unwrap_err();
             assert!(error.contains("an id is letters"), "{id}: {error}");
         }
+        assert!(with(&check("p2.a-b_c", "does = 'prefilled'")).is_ok());
         assert!(Catalogue::parse(&HEAD.replace("layout = 1", "layout = 2")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_hold_is_a_check_that_there_is() {
+        let mut catalogue = with(&check("p2.a", "does = 'prefilled'")).unwrap();
+        let cannot = |check: &str| {
+            let text = format!("check = '{check}'\nfunction = 'f'\nwhy = 'w'\nshows = 's'");
+            toml::from_str::<Cannot>(&text).unwrap()
+        };
+        catalogue.cannot = vec![cannot("p2.a")];
+        assert_eq!(catalogue.check_cannot(), Ok(()));
+        catalogue.cannot.push(cannot("p2.b"));
+        assert_eq!(catalogue.check_cannot(), Err("no check is named p2.b".into()));
+    }
+
+    #[test]
+    fn a_path_stands_in_the_words_as_an_option_takes_it() {
+        let catalogue = with("").unwrap();
+        assert_eq!(catalogue.ram_file_args(Path::new("/a,b")), ["-pcram-file", "/a,,b"]);
     }
 
     #[test]

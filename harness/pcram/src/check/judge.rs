@@ -114,6 +114,25 @@ mod tests {
         assert_eq!(judged[1].verdict, Verdict::NotTried);
         assert_eq!(judged[1].not_tried, ["Xen: no Xen here"]);
         let catalogue = Catalogue::parse(CATALOGUE).unwrap();
-        assert_eq!(judge(&catalogue, &[])[0].not_tried[0], "not asked for: p1.a, p1.b");
+        assert_eq!(judge(&catalogue, &[])[0].not_tried, ["not asked for: p1.a, p1.b"]);
+    }
+
+    #[test]
+    fn each_promise_has_its_own_rows_and_many_checks_are_counted() {
+        let check = |n: u32| {
+            format!("{{ id = 'p2.{n}', promise = 'P2', title = 'c', does = 'prefilled' }},\n")
+        };
+        let more = |count| {
+            let checks: String = (0..count).map(check).collect();
+            let text = CATALOGUE.replace("check = [", &format!("check = [{checks}"));
+            let catalogue = Catalogue::parse(&text).unwrap();
+            judge(&catalogue, &[row("p1.a", Verdict::Held), row("p1.b", Verdict::Held)])
+        };
+        let judged = more(4);
+        assert_eq!((judged[0].verdict, judged[0].held, judged[0].tried), (Verdict::Held, 2, 2));
+        assert_eq!(judged[0].not_tried, Vec::<String>::new());
+        assert_eq!((judged[1].verdict, judged[1].held), (Verdict::NotTried, 0));
+        assert_eq!(judged[1].not_tried[0], "not asked for: p2.0, p2.1, p2.2, p2.3");
+        assert_eq!(more(5)[1].not_tried[0], "not asked for: 5 checks");
     }
 }

@@ -255,3 +255,6 @@ impl Bench<'_> {
         self.catalogue.board.with(&check.on)
     }
 }
+
+#[cfg(test)]
+mod tests;

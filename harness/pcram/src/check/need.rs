@@ -150,7 +150,21 @@ mod tests {
     fn a_need_is_a_few_words_and_anything_else_is_refused() {
         let need = |text: &str| Need::try_from(text.to_owned());
         assert_eq!(need("stock"), Ok(Need::Stock));
-        assert_eq!(need("capability multifd"), Ok(Need::Capability("multifd".into())));
+        assert_eq!(need("kvm"), Ok(Need::Kvm));
+        type Named = fn(String) -> Need;
+        let named: [(&str, Named); 8] = [
+            ("capability", Need::Capability),
+            ("parameter", Need::Parameter),
+            ("mode", Need::Mode),
+            ("machine", Need::Machine),
+            ("device", Need::Device),
+            ("option", Need::Option),
+            ("incoming", Need::Incoming),
+            ("host", Need::Host),
+        ];
+        for (word, of) in named {
+            assert_eq!(need(&format!("{word} name")), Ok(of("name".into())));
+        }
         assert_eq!(need("space 5120 /dev/shm"), Ok(Need::Space(5120, "/dev/shm".into())));
         assert!(need("space much /dev/shm").is_err());
         assert!(need("luck").unwrap_err().contains("cannot need \"luck\""));
