@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Changes the code of the stream reader and of the checks in small ways, one at a time, and says which
+# changes no test notices (cargo-mutants). What may stay unnoticed stands in .cargo/mutants.toml, with
+# reasons; anything else is a gap in the tests, and the script then ends with cargo-mutants' exit code.
+#
+#     ci/mutants.sh            all of it: hours
+#     ci/mutants.sh stream     the stream reader
+#     ci/mutants.sh held ...   these checks, by the names of their files
+#
+# A check's code is tried with the tests beside it, with those of what is printed (for which the tool is
+# built), and with the rows that it carries out, on a QEMU 10.0
+# from the cache (`cargo xtask build 10.0 --thorough` first).
+set -eu
+cd "$(dirname "$0")/.."
+
+checks=harness/pcram/src/check
+
+# The rows that a file's code carries out, the quickest that reach all of it.
+rows_of() {
+    case $1 in
+        accounting) echo p5.counts p5.savevm p5.counts.multifd ;;
+        capability_refused) echo 'p4.refuses-*' ;;
+        convergence) echo p5.converges ;;
+        cpr_transfer) echo p4.cpr-transfer ;;
+        crossing) echo p8.migrate.patched-to-stock p8.snapshot.patched-to-stock ;;
+        cut_short) echo p7.cut-short p7.unreadable ;;
+        descriptor) echo p2.memfd p2.fdset ;;
+        dirty_rate) echo p5.dirty-rate p5.calc-dirty-rate ;;
+        halves) echo p6.waiting.linux.devices p6.waiting.fuse.vmgenid ;;
+        held) echo p2.held ;;
+        layout) echo p8.layout.migrate p8.layout.savevm ;;
+        linux) echo p2.linux.pages p2.linux.balloon ;;
+        linux_moves) echo p6.live.linux p6.waiting.linux p7.restore.linux ;;
+        live) echo p6.live.same-file p6.live.copy ;;
+        mismatch | mismatch/*) echo 'p6.mismatch.unix.*' 'p6.mismatch.head.*' 'p6.mismatch.loadvm.*' ;;
+        omission) echo p4.migrate-exec.stopped p4.multifd.stopped p4.xbzrle ;;
+        option) echo p1.option ;;
+        party) echo p6.live.same-file p6.mismatch.loadvm.with-to-without ;;
+        prefilled) echo p2.prefilled ;;
+        refusal | untouched | ram_file) echo 'p3.*' p2.prefilled ;;
+        restore) echo p7.restore.same-qemu p7.restore.same-qemu.in-code p7.restore.new-qemu ;;
+        sampled) echo p2.pc.at-split ;;
+        snapshot_warning) echo 'p7.says.*' ;;
+        speed) echo p8.speed.sweep p8.speed.migrate ;;
+        streams/before) echo p4.after-cancelled p4.after-failed ;;
+        streams/beside | streams/load) echo 'p4.other-block.*' p4.xbzrle p4.shared-dimm ;;
+        streams/*) echo p4.migrate-exec.dirtying p4.migrate-fd.dirtying p4.savevm.stopped p4.mapped-ram.restart p4.multifd.dirtying ;;
+        style) echo p9.style ;;
+        unchanged) echo p8.shows ;;
+        vhost_user) echo p2.vhost-user ;;
+        visible) echo 'p2.visible.*' ;;
+        waiting | watched) echo p6.waiting.fuse.loader p6.waiting.memfd.loader ;;
+        *) echo p1.option p2.prefilled p4.migrate-exec.stopped ;;
+    esac
+}
+
+mutate_stream() { cargo mutants --package pcram-stream; }
+
+mutate_check() {
+    PCRAM_ROWS=$(rows_of "$1") cargo mutants --package pcram --file "$checks/$1.rs" \
+        --test-package pcram --test-package qemu-tests -- --lib --test printed --test rows
+}
+
+if [ $# -gt 0 ]; then
+    names=("$@")
+else
+    mapfile -t names < <(cd $checks && git ls-files '*.rs' | sed 's/\.rs$//' | grep -v tests)
+    names=(stream "${names[@]}")
+fi
+worst=0
+for name in "${names[@]}"; do
+    echo "== $name"
+    if [ "$name" = stream ]; then mutate_stream; else mutate_check "$name"; fi || worst=$?
+done
+exit $worst
