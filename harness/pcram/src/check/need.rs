@@ -9,6 +9,7 @@ use crate::machine::kvm;
 use crate::machine::offers::Offers;
 use anyhow::Result;
 use serde::Deserialize;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -134,12 +135,14 @@ fn unusable(path: &str) -> Option<String> {
 fn too_full(mib: u64, folder: &Path) -> Option<String> {
     let place = folder.display();
     match rustix::fs::statvfs(folder) {
-        Ok(stat) => {
-            let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
-            (free < mib).then(|| format!("{place} has {free} MiB free, {mib} MiB are needed"))
-        }
+        Ok(stat) => lacks(place, stat.f_bavail.saturating_mul(stat.f_frsize), mib),
         Err(error) => Some(format!("{place} cannot be used: {error}")),
     }
+}
+
+fn lacks(place: impl fmt::Display, free: u64, mib: u64) -> Option<String> {
+    let free = free >> 20;
+    (free < mib).then(|| format!("{place} has {free} MiB free, {mib} MiB are needed"))
 }
 
 #[cfg(test)]
@@ -175,6 +178,9 @@ mod tests {
         assert!(unusable("/nowhere").unwrap().starts_with("/nowhere cannot be used: No such"));
         assert_eq!(unusable("/dev/null"), None);
         assert_eq!(too_full(0, Path::new("/")), None);
+        assert_eq!(lacks("/x", 5 << 20, 5), None);
+        let lacking = lacks("/x", (5 << 20) - 1, 5);
+        assert_eq!(lacking.as_deref(), Some("/x has 4 MiB free, 5 MiB are needed"));
         assert!(too_full(1 << 60, Path::new("/")).unwrap().contains("MiB are needed"));
         assert!(too_full(0, Path::new("/nowhere")).unwrap().contains("cannot be used"));
     }

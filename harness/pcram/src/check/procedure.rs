@@ -145,3 +145,25 @@ impl Procedure {
         !alone && !text && !matches!(self, Procedure::OwnTest(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_asks_compiles_or_reads_runs_no_machine() {
+        let runs = |text: &str| toml::from_str::<Procedure>(text).unwrap().runs_a_machine();
+        let alone = [
+            "'option'\noption = '-x'",
+            "'other-targets'\noption = '-x'\noffered-by = []\nrefused-by = []\nbuilt = []",
+            "'each-patch-builds'",
+            "'style'\ncredit = 'Link: x'",
+            "'own-test'\nprogram = 'x'",
+        ];
+        for text in alone {
+            assert!(!runs(&format!("does = {text}")), "{text}");
+        }
+        assert!(runs("does = 'prefilled'"));
+        assert!(runs("does = 'speed'\nbenchmark = 'sweep'"));
+    }
+}

@@ -180,3 +180,28 @@ fn a_guest_that_did_not_run_or_misses_pages_at_the_destination() {
     let summary = wrong(&terms(), &Stream { arrived: Some(found), ..stock }, &patched);
     assert_eq!(summary, "stock: at the destination the guest found 3 of 4");
 }
+
+#[test]
+fn a_block_that_only_one_of_them_lists_with_this_length() {
+    let (stock, mut patched) = healthy();
+    patched.summary.blocks[2].used_length += PAGE;
+    let summary = wrong(&terms(), &stock, &patched);
+    assert!(summary.starts_with("stock and patched list different RAM blocks"), "{summary}");
+}
+
+#[test]
+fn each_block_has_its_figures_and_a_mapped_one_no_records() {
+    let (stock, patched) = healthy();
+    let finding = judge(&terms(), &stock, &patched);
+    let figure = |name: &str| {
+        let mut figures = finding.evidence.iter().filter(|figure| figure.name == name);
+        figures.next().map(|figure| figure.value.to_string())
+    };
+    assert_eq!(figure("pages of vga, patched").as_deref(), Some("2 of 2, 2 records"));
+    assert_eq!(figure("pages of pc.ram, stock").as_deref(), Some("4 of 4, 4 records"));
+    let terms = Terms { mapped: true, ..terms() };
+    let kept = Some(Kept { idstr: "vga".into(), pages: 2, same: 2, other: None });
+    let patched = Stream { kept, ..read(&mapped(&["pc.ram"])) };
+    let summary = held(&terms, &read(&mapped(&[])), &patched);
+    assert!(summary.ends_with("all 2 pages of vga as the guest left them"), "{summary}");
+}
