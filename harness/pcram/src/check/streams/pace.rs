@@ -50,14 +50,30 @@ pub(super) struct Pace {
     stopped: bool,
 }
 
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Nothing.
+    GoOn,
+    /// Send next to nothing, until the guest has gone on.
+    HoldBack,
+    /// Send as fast as suits this guest.
+    LetGo,
+    /// Stop the guest, and send the rest at once.
+    Stop,
+}
+
 impl Pace {
     /// Prepares a migration under `guest`, which is at work.
     pub fn new(guest: Load, machine: &mut Machine) -> Result<Pace> {
         machine.limit_migration(SLOWLY)?;
         machine.limit_downtime(DOWNTIME)?;
-        let (before, held_until) = (guest.sweeps(machine), Some(HELD_BACK));
+        Ok(Pace::from(guest, guest.sweeps(machine)))
+    }
+
+    fn from(guest: Load, before: u64) -> Pace {
         let (near_the_end, stopped) = (false, false);
-        Ok(Pace { guest, before, held_until, gathered: 1, near_the_end, stopped })
+        Pace { guest, before, held_until: Some(HELD_BACK), gathered: 1, near_the_end, stopped }
     }
 
     /// Goes on from what `query-migrate` says of a migration that is under way.
@@ -67,44 +83,55 @@ impl Pace {
         let sweeps = self.sweeps(machine);
         // A QEMU of before 1.7 does not say, and is not asked for later rounds.
         let gathered = ram["dirty-sync-count"].as_u64().unwrap_or(GATHERED);
-        let enough = sweeps >= UNDER_WAY && gathered >= GATHERED;
-        let next_round = gathered > self.gathered;
-        self.gathered = gathered;
-        let little = ram["remaining"].as_u64().is_some_and(|left| left < self.speed() / WINDOWS);
-
-        if next_round && (enough || self.guest.writes_beside()) {
-            self.near_the_end = true;
-            self.hold_back(machine, sweeps)
-        } else if let Some(until) = self.held_until {
-            match sweeps >= until {
-                true if enough => self.stop(machine),
-                true => self.let_go(machine),
-                false => Ok(()),
+        match self.order(sweeps, gathered, ram["remaining"].as_u64()) {
+            Order::GoOn => Ok(()),
+            Order::HoldBack => machine.limit_migration(SLOWLY),
+            Order::LetGo => machine.limit_migration(self.speed()),
+            Order::Stop => {
+                machine.stop()?;
+                machine.limit_migration(AT_ONCE)
             }
-        } else if enough {
-            self.hold_back(machine, sweeps)
-        } else if little && !self.near_the_end {
-            self.near_the_end = true;
-            self.let_go(machine)
-        } else {
-            Ok(())
         }
     }
 
-    fn hold_back(&mut self, machine: &mut Machine, sweeps: u64) -> Result<()> {
+    /// What is to be done after so many sweeps, with the dirty pages gathered so many times and so
+    /// many bytes left to send.
+    fn order(&mut self, sweeps: u64, gathered: u64, left: Option<u64>) -> Order {
+        let enough = sweeps >= UNDER_WAY && gathered >= GATHERED;
+        let next_round = gathered > self.gathered;
+        self.gathered = gathered;
+        let little = left.is_some_and(|left| left < self.speed() / WINDOWS);
+
+        if next_round && (enough || self.guest.writes_beside()) {
+            self.near_the_end = true;
+            self.hold_back(sweeps)
+        } else if let Some(until) = self.held_until {
+            match sweeps >= until {
+                true if enough => {
+                    self.stopped = true;
+                    Order::Stop
+                }
+                true => self.let_go(),
+                false => Order::GoOn,
+            }
+        } else if enough {
+            self.hold_back(sweeps)
+        } else if little && !self.near_the_end {
+            self.near_the_end = true;
+            self.let_go()
+        } else {
+            Order::GoOn
+        }
+    }
+
+    fn hold_back(&mut self, sweeps: u64) -> Order {
         self.held_until = Some(sweeps + HELD_BACK);
-        machine.limit_migration(SLOWLY)
+        Order::HoldBack
     }
 
-    fn let_go(&mut self, machine: &mut Machine) -> Result<()> {
+    fn let_go(&mut self) -> Order {
         self.held_until = None;
-        machine.limit_migration(self.speed())
-    }
-
-    fn stop(&mut self, machine: &mut Machine) -> Result<()> {
-        machine.stop()?;
-        self.stopped = true;
-        machine.limit_migration(AT_ONCE)
+        Order::LetGo
     }
 
     /// What may be sent in a second, in bytes. A later round, with the pages that the guest writes,
@@ -127,5 +154,58 @@ impl Pace {
     /// What the guest did, once the migration has ended.
     pub fn over(&self, machine: &mut Machine) -> Loaded {
         Loaded { sweeps: self.sweeps(machine), stopped: self.stopped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Order::{GoOn, HoldBack, LetGo, Stop};
+
+    const MUCH: Option<u64> = Some(1 << 30);
+
+    #[test]
+    fn a_guest_that_writes_ram_goes_on_until_it_was_seen_in_three_rounds() {
+        let mut pace = Pace::from(Load::Dirtying, 0);
+        assert_eq!(pace.order(HELD_BACK - 1, 1, MUCH), GoOn, "held back at first");
+        assert_eq!(pace.order(HELD_BACK, 1, MUCH), LetGo);
+        assert_eq!(pace.order(UNDER_WAY, 2, MUCH), GoOn, "two rounds are not enough");
+        assert_eq!(pace.order(UNDER_WAY - 1, 3, MUCH), GoOn, "nor are eight sweeps");
+        assert_eq!(pace.order(UNDER_WAY, 3, MUCH), HoldBack);
+        assert_eq!(pace.order(UNDER_WAY + HELD_BACK - 1, 3, MUCH), GoOn);
+        assert_eq!(pace.order(UNDER_WAY + HELD_BACK, 4, MUCH), HoldBack, "a round began meanwhile");
+        assert_eq!(pace.order(UNDER_WAY + 2 * HELD_BACK, 4, MUCH), Stop);
+        assert!(pace.stopped);
+    }
+
+    #[test]
+    fn a_guest_that_writes_another_block_is_held_back_in_each_round() {
+        let mut pace = Pace::from(Load::DirtyingBeside, 0);
+        assert_eq!(pace.order(HELD_BACK, 1, MUCH), LetGo);
+        assert_eq!(pace.speed(), 32 << 20);
+        let little = pace.speed() / WINDOWS;
+        assert_eq!(pace.order(HELD_BACK, 1, Some(little)), GoOn, "not yet near the end");
+        assert_eq!(pace.order(HELD_BACK, 1, None), GoOn);
+        assert_eq!(pace.order(HELD_BACK, 1, Some(little - 1)), LetGo, "slower from now on");
+        assert_eq!(pace.speed(), 2 * beside::SIZE);
+        assert_eq!(pace.order(HELD_BACK, 1, Some(0)), GoOn);
+        assert_eq!(pace.order(HELD_BACK + 1, 2, Some(0)), HoldBack, "a round began");
+        assert_eq!(pace.order(2 * HELD_BACK + 1, 2, Some(0)), LetGo);
+        assert_eq!(pace.order(UNDER_WAY, 3, Some(0)), HoldBack);
+        assert_eq!(pace.order(UNDER_WAY + HELD_BACK, 3, Some(0)), Stop);
+    }
+
+    #[test]
+    fn a_later_round_takes_a_quarter_of_a_second() {
+        let quarter = |guest, pages: u64| {
+            let pace = Pace { near_the_end: true, ..Pace::from(guest, 0) };
+            assert!(pace.speed() <= 4 * pages * PAGE_SIZE as u64, "{guest:?}");
+            assert!(pace.speed() < Pace::from(guest, 0).speed(), "{guest:?}");
+        };
+        quarter(Load::DirtyingBeside, beside::SIZE / PAGE_SIZE as u64);
+        quarter(Load::DirtyingCached, CACHED);
+        quarter(Load::DirtyingFew, CACHED);
+        quarter(Load::Marking, MARKED);
+        assert_eq!(Pace::from(Load::Dirtying, 0).speed(), AT_ONCE);
     }
 }
