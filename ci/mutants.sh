@@ -58,7 +58,7 @@ mutate_stream() { cargo mutants --package pcram-stream; }
 
 mutate_check() {
     PCRAM_ROWS=$(rows_of "$1") cargo mutants --package pcram --file "$checks/$1.rs" \
-        --test-package pcram --test-package qemu-tests -- --lib --test printed --test rows
+        --test-package pcram --test-package qemu-tests -- --lib --test printed --test watched --test rows
 }
 
 if [ $# -gt 0 ]; then

@@ -1,25 +1,19 @@
 //! One of the two parties to a migration or a snapshot: a QEMU, with or without a RAM file.
 
 use super::ram_file;
+pub use super::trial::DISK;
 use super::trial::Trial;
 use crate::machine::Machine;
 use crate::machine::binary::Binary;
 use crate::machine::launch::Launch;
-use crate::process::{Ending, run};
 use anyhow::{Context, Result, ensure};
 use pcram_mirror::address::RamLayout;
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 /// The name of the internal snapshot.
 pub const SNAPSHOT: &str = "pcram";
-/// The disk that takes it, in a party's folder.
-pub const DISK: &str = "disk.qcow2";
-/// How long qemu-img may take to create a disk.
-const CREATE: Duration = Duration::from_secs(20);
 
 /// Which QEMU, and on what RAM.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -128,12 +122,7 @@ impl<'a> Party<'a> {
 
     /// Creates a disk for snapshots, and gives its path.
     pub fn create_disk(&self) -> Result<PathBuf> {
-        let mut create = Command::new(self.trial.qemu_img()?);
-        create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(&self.folder);
-        let mut said = String::new();
-        let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
-        ensure!(status.success(), "qemu-img cannot create a disk: {said}");
-        Ok(self.folder.join(DISK))
+        self.trial.create_disk(&self.folder)
     }
 }
 

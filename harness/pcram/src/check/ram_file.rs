@@ -188,6 +188,60 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_at_a_path_is_what_is_asked_for() {
+        let lies = |kind| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(NAME);
+            let at = prepare(&path, kind, 8192).unwrap();
+            assert!(kind == FileKind::Device || at == path);
+            let meta = fs::symlink_metadata(&at).ok()?;
+            Some((meta.len(), meta.permissions().mode()))
+        };
+        const FILE: u32 = 0o100_000;
+        let of_file = |kind| lies(kind).filter(|(_, mode)| mode & FILE != 0).map(|(size, _)| size);
+        assert_eq!(of_file(FileKind::Right), Some(8192));
+        assert_eq!(of_file(FileKind::Short), Some(8191));
+        assert_eq!(of_file(FileKind::Long), Some(8193));
+        assert_eq!(lies(FileKind::ReadOnly), Some((8192, FILE | 0o444)));
+        assert_eq!(lies(FileKind::Missing), None);
+        let kind_of = |kind| lies(kind).unwrap().1 & 0o170_000;
+        assert_eq!(kind_of(FileKind::Directory), 0o040_000);
+        assert_eq!(kind_of(FileKind::Fifo), 0o010_000);
+        assert_eq!(kind_of(FileKind::Socket), 0o140_000);
+        assert_eq!(kind_of(FileKind::Device), 0o020_000);
+        assert_eq!(kind_of(FileKind::Dangling), 0o120_000);
+    }
+
+    #[test]
+    fn a_file_was_last_read_before_it_was_last_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        create(&path, 8192).unwrap();
+        let meta = fs::metadata(&path).unwrap();
+        let between = meta.modified().unwrap().duration_since(meta.accessed().unwrap());
+        assert_eq!(between.unwrap(), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_stamp_that_comes_is_awaited_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let layout = RamLayout { below_4g: 4 * TARGET_PAGE_SIZE, above_4g: 0 };
+        create(&path, 4 * TARGET_PAGE_SIZE).unwrap();
+        let page = GuestPhysical(2 * TARGET_PAGE_SIZE);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| await_stamp(&path, &layout, page, 7, 3));
+            // One that is too old is not it.
+            fill(&path, &layout, 7, 2).unwrap();
+            assert!(!waits.is_finished());
+            fill(&path, &layout, 7, 4).unwrap();
+            waits.join().unwrap().unwrap();
+        });
+        let beyond = GuestPhysical(4 * TARGET_PAGE_SIZE);
+        assert!(await_stamp(&path, &layout, beyond, 7, 3).is_err());
+    }
+
+    #[test]
     fn a_copy_keeps_the_file_and_takes_the_content() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));

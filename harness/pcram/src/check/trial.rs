@@ -10,9 +10,12 @@ use crate::images::Images;
 use crate::machine::binary::Binary;
 use crate::machine::launch::Launch;
 use crate::machine::{Machine, sockets};
+use crate::process::{Ending, run};
 use anyhow::{Result, ensure};
 use pcram_mirror::address::RamLayout;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What a procedure works with.
@@ -37,6 +40,10 @@ pub enum Place {
     Tmpfs(TempDir),
 }
 
+/// The disk that takes snapshots, in a QEMU's folder.
+pub const DISK: &str = "disk.qcow2";
+/// How long qemu-img may take to create it.
+const CREATE: Duration = Duration::from_secs(20);
 /// Where Linux has a tmpfs for everybody.
 pub const TMPFS: &str = "/dev/shm";
 /// What statfs says of a tmpfs (`TMPFS_MAGIC` of linux/magic.h).
@@ -80,6 +87,19 @@ impl Trial<'_> {
     /// [`NotTried`] where there is none.
     pub fn qemu_img(&self) -> Result<&Path> {
         Ok(self.bench.qemu_img.ok_or_else(|| NotTried("there is no qemu-img".into()))?)
+    }
+
+    /// Creates a disk for snapshots in `folder`, called [`DISK`], and gives its path.
+    ///
+    /// # Errors
+    /// [`NotTried`] where there is no qemu-img, and where it cannot.
+    pub fn create_disk(&self, folder: &Path) -> Result<PathBuf> {
+        let mut create = Command::new(self.qemu_img()?);
+        create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(folder);
+        let mut said = String::new();
+        let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
+        ensure!(status.success(), "qemu-img cannot create a disk: {said}");
+        Ok(folder.join(DISK))
     }
 
     /// Where the patched QEMU comes from.

@@ -160,3 +160,20 @@ fn spans(beside: &[Mapped]) -> Vec<Span> {
 }
 
 const _: () = assert!(MARKED.is_power_of_two() && (MARKED_RAM as usize).is_multiple_of(PAGE_SIZE));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stock_is_measured_with_a_guest_that_empties_its_tlb() {
+        assert_eq!(Load::DirtyingCached.under_stock(), Load::DirtyingFew);
+        let others = [Load::Stopped, Load::Dirtying, Load::DirtyingBeside, Load::Marking];
+        for load in others {
+            assert_eq!(load.under_stock(), load);
+        }
+        let beside = others.map(Load::writes_beside);
+        assert_eq!(beside, [false, false, true, true]);
+        assert!(Load::DirtyingCached.writes_beside() && Load::DirtyingFew.writes_beside());
+    }
+}

@@ -5,29 +5,21 @@ use super::load::Loaded;
 use super::pace::{AT_ONCE, Pace};
 use super::way::Via;
 use super::{Load, Recipe, Stream};
-use crate::check::trial::Trial;
+use crate::check::party::SNAPSHOT;
+use crate::check::trial::{DISK, Trial};
 use crate::failure::{Exit, Failure};
 use crate::machine::binary::Binary;
 use crate::machine::channel::Recorder;
 use crate::machine::guest::Found;
 use crate::machine::launch::Launch;
 use crate::machine::{Machine, NoStream, sockets};
-use crate::process::{Ending, run};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use pcram_stream::{multifd, qcow2};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-/// How long qemu-img may take to create a disk.
-const CREATE: Duration = Duration::from_secs(20);
-/// The name of the internal snapshot.
-const SNAPSHOT: &str = "pcram";
-/// The disk that takes it, in the run's folder.
-const DISK: &str = "disk.qcow2";
 /// The stream, in the run's folder.
 const STREAM: &str = "stream";
 
@@ -56,7 +48,7 @@ impl Making<'_> {
         let mut launch = self.launch();
         beside.iter().try_for_each(|beside| beside.prepare(&self.folder))?;
         if via == Via::Savevm {
-            self.create_disk()?;
+            self.trial.create_disk(&self.folder)?;
             launch.disk = Some(DISK.into());
         }
         let mut machine = Machine::start(binary, &launch, &self.folder)?;
@@ -222,15 +214,6 @@ impl Making<'_> {
         launch.extra.extend(words.into_iter().flatten());
         launch.extra.extend(Beside::args(&self.recipe.beside, &self.folder));
         launch
-    }
-
-    fn create_disk(&self) -> Result<()> {
-        let mut create = Command::new(self.trial.qemu_img()?);
-        create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(&self.folder);
-        let mut said = String::new();
-        let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
-        ensure!(status.success(), "qemu-img cannot create a disk: {said}");
-        Ok(())
     }
 }
 
