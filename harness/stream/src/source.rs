@@ -123,12 +123,12 @@ impl<R: Read> Source<R> {
     /// Has at least `count` bytes in the buffer, or all that there are, and says how many.
     fn fill(&mut self, count: usize) -> Result<usize, StreamError> {
         assert!(count <= BUFFER, "a piece of {count} bytes is longer than the buffer");
-        if self.end - self.start < count {
+        if self.end < self.start + count {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        while self.end - self.start < count {
+        while self.end < self.start + count {
             match self.input.read(&mut self.buffer[self.end..]) {
                 Ok(0) => break,
                 Ok(read) => self.end += read,
@@ -155,6 +155,16 @@ fn failed(place: Place, error: std::io::Error) -> StreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_that_lie_across_the_ends_of_buffers_are_whole() {
+        let bytes: Vec<u8> = (0..3 * BUFFER).map(|at| (at / 251) as u8).collect();
+        let mut source = Source::new(bytes.as_slice(), 0);
+        for piece in bytes.chunks(BUFFER / 3 + 1) {
+            assert_eq!(source.take(piece.len(), "a piece").unwrap(), piece);
+        }
+        assert!(source.take(1, "a byte").is_err());
+    }
 
     #[test]
     fn the_rest_may_be_as_long_as_the_limit() {

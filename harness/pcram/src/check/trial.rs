@@ -187,3 +187,22 @@ impl Trial<'_> {
         Ok(machine)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_place_on_a_tmpfs_is_there_where_the_host_has_one() {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let there = mounts.lines().any(|line| line.contains(" /dev/shm tmpfs "));
+        assert_eq!(has_tmpfs(), there);
+        if there {
+            let Place::Tmpfs(folder) = Place::tmpfs().unwrap() else {
+                panic!("it lies in the check's own folder");
+            };
+            assert!(folder.path().starts_with(TMPFS));
+        }
+    }
+}

@@ -143,3 +143,45 @@ impl Terms {
         Terms { block: block.to_owned(), ..Terms::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(recipe: &str) -> Terms {
+        let text = format!("via = 'migrate-unix'\n{recipe}");
+        toml::from_str::<Recipe>(&text).unwrap().terms("pc.ram")
+    }
+
+    #[test]
+    fn what_is_to_be_seen_follows_from_how_a_stream_is_made() {
+        let plain = Terms::plain("pc.ram");
+        assert_eq!(terms("guest = 'dirtying'"), plain);
+        let shared = "guest = 'stopped'\nbeside = ['shared-dimm']";
+        assert_eq!(terms(shared), plain, "nobody ignores it");
+        let ignored = Terms { ignored: Some("shared-dimm".into()), ..plain.clone() };
+        assert_eq!(terms(&format!("{shared}\nwith = ['x-ignore-shared']")), ignored);
+        let beside = "guest = 'dirtying-beside'\nbeside = ['dimm']";
+        let resent = Terms { resent: true, ..plain.clone() };
+        assert_eq!(terms(beside), resent);
+        let multifd = "set = { multifd-channels = 2 }";
+        assert_eq!(terms(&format!("{beside}\n{multifd}")), resent, "it is not turned on");
+        let channels = Terms { channels: Some(2), ..resent.clone() };
+        assert_eq!(terms(&format!("{beside}\n{multifd}\nwith = ['multifd']")), channels);
+        let mapped = Terms { mapped: true, ..plain.clone() };
+        let both = "with = ['multifd', 'mapped-ram']";
+        assert_eq!(terms(&format!("{beside}\n{multifd}\n{both}")), mapped);
+        let differences = Terms { differences: true, ..plain };
+        assert_eq!(terms("guest = 'stopped'\nwith = ['xbzrle']"), differences);
+    }
+
+    #[test]
+    fn a_qemu_that_makes_no_stream_is_told_from_one_that_could_not_be_tried() {
+        let failed = |error: anyhow::Error| has_no_stream(&error.context("making a stream"));
+        assert!(failed(NoStream("no".into()).into()));
+        assert!(failed(pcram_stream::Summary::read(&b"no stream"[..]).unwrap_err().into()));
+        let refused = QmpError { command: "migrate".into(), text: "no".into() };
+        assert!(failed(refused.into()));
+        assert!(!failed(anyhow::anyhow!("QEMU did not boot")));
+    }
+}
