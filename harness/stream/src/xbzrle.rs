@@ -38,7 +38,7 @@ fn length(encoded: &[u8], read: &mut usize) -> Option<usize> {
     }
     let second = usize::from(*encoded.get(*read)?);
     *read += 1;
-    (second & 0x80 == 0).then_some(first & 0x7f | second << 7)
+    (second & 0x80 == 0).then_some((first & 0x7f) + (second << 7))
 }
 
 #[cfg(test)]

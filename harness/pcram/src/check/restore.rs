@@ -66,6 +66,9 @@ struct Restored {
     before: Ran,
     /// The new code, after it; `None` where the guest did not run on there.
     meanwhile: Option<Ran>,
+    /// What a loop that goes on had come to when it was first heard of again; `None` where the
+    /// code is run anew.
+    back: Option<Ran>,
     /// What ran once the guest was back. A loop that goes on is counted from its beginning.
     after: Ran,
     /// The code that the guest reads then.
@@ -115,14 +118,19 @@ impl Restore {
                 machine = Machine::start(again.binary()?, &launch, &again.folder)?;
             }
         }
-        let after = match self.guest {
-            Doing::Waiting => machine.guest.run(CODE, RUNS)?,
-            Doing::Looping => machine.guest.end_loop()?,
+        let (back, after) = match self.guest {
+            Doing::Waiting => (None, machine.guest.run(CODE, RUNS)?),
+            Doing::Looping => {
+                // It was stopped anywhere in the loop: what counts is what it runs from there on.
+                let back = machine.guest.looping()?;
+                machine.guest.looping()?;
+                (Some(back), machine.guest.end_loop()?)
+            }
         };
         let code = machine.guest.peek(CODE)?;
         let found = machine.guest.find()?;
         machine.kill()?;
-        Ok(judge(&Restored { before, meanwhile, after, code, found }))
+        Ok(judge(&Restored { before, meanwhile, back, after, code, found }))
     }
 
     /// Puts code in its place and has it run until it is translated; a looping guest stays in it.
@@ -141,7 +149,7 @@ impl Restore {
 }
 
 fn judge(restored: &Restored) -> Finding {
-    let Restored { before, meanwhile, after, code, found } = restored;
+    let Restored { before, meanwhile, back, after, code, found } = restored;
     let adds_up = |ran: &Ran, step: i32| ran.runs > 0 && ran.value == ran.runs * step as u64;
     let mut wrong = Vec::new();
     if !adds_up(before, OLD_STEP) || !meanwhile.is_none_or(|ran| adds_up(&ran, NEW_STEP)) {
@@ -151,6 +159,9 @@ fn judge(restored: &Restored) -> Finding {
     if *code != adds(OLD_STEP) {
         let newer = if *code == adds(NEW_STEP) { ", which is the newer one" } else { "" };
         wrong.push(format!("the guest finds the code {code:#018x} in RAM{newer}"));
+    }
+    if back.is_some_and(|back| after.runs <= back.runs) {
+        wrong.push("the guest ran no code once it was back".to_owned());
     }
     if !adds_up(after, OLD_STEP) {
         let Ran { runs, value } = after;
@@ -190,7 +201,8 @@ mod tests {
         let ran = |step: i32| Ran { runs: 10, value: 10 * step as u64 };
         let found = Found { pages: 8, matching: 7, first_bad: Some(CODE) };
         let (before, after, meanwhile) = (ran(OLD_STEP), ran(OLD_STEP), Some(ran(NEW_STEP)));
-        let mut restored = Restored { before, meanwhile, after, code: adds(OLD_STEP), found };
+        let mut restored =
+            Restored { before, meanwhile, back: None, after, code: adds(OLD_STEP), found };
         damage(&mut restored);
         judge(&restored)
     }
@@ -204,6 +216,9 @@ mod tests {
         assert!(stale.summary.starts_with("10 runs of the code came to 70, not 30"));
         let mixed = judged(|it| it.after.value = 34);
         assert_eq!(mixed.verdict, Verdict::Failed, "one run of the newer code");
+        let back = |runs| judged(move |it| it.back = Some(Ran { runs, value: 0 }));
+        assert_eq!(back(9).verdict, Verdict::Held);
+        assert_eq!(back(10).summary, "the guest ran no code once it was back");
         let newer = judged(|it| it.code = adds(NEW_STEP));
         assert!(newer.summary.ends_with("in RAM, which is the newer one"));
     }

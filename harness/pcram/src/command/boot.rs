@@ -18,6 +18,7 @@ use firmware::Firmware;
 use indicatif::BinaryBytes;
 use rustix::process::Signal;
 use std::fs::{self, File};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -37,7 +38,7 @@ pub struct Args {
     ram_file: Option<PathBuf>,
     /// RAM in MiB [default: what the RAM file holds, else that of the checks]
     #[arg(long, value_name = "MIB")]
-    ram_mib: Option<u64>,
+    ram_mib: Option<NonZeroU64>,
     /// Boot the bare guest even where SeaBIOS is found
     #[arg(long)]
     bare: bool,
@@ -151,7 +152,8 @@ enum Whose {
 impl Ram {
     /// Finds the user's file, or makes one.
     fn prepare(args: &Args, default_mib: u64, folder: &Path) -> Result<Ram> {
-        let bytes = args.ram_mib.unwrap_or(default_mib) << 20;
+        let ram_mib = args.ram_mib.map(NonZeroU64::get);
+        let bytes = ram_mib.unwrap_or(default_mib) << 20;
         let Some(named) = &args.ram_file else {
             let path = folder.join("ram");
             create(&path, bytes)?;
@@ -160,7 +162,7 @@ impl Ram {
         let path = std::path::absolute(named)?;
         match path.metadata() {
             Ok(meta) if meta.len() > 0 || !meta.is_file() => {
-                let bytes = args.ram_mib.map_or(meta.len(), |mib| mib << 20);
+                let bytes = ram_mib.map_or(meta.len(), |mib| mib << 20);
                 Ok(Ram { path, bytes, whose: Whose::Theirs })
             }
             Ok(_) => {

@@ -2,6 +2,7 @@
 
 use super::{Global, Revision, aim, steps};
 use crate::failure::Exit;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 /// The options of a build.
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 pub struct Options {
     /// Compile on N processors [default: all]
     #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// Install missing system packages without asking
     #[arg(long)]
     pub yes: bool,

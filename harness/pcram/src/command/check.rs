@@ -6,6 +6,7 @@ use crate::event::Outcome;
 use crate::failure::Exit;
 use crate::machine::shell_word;
 use anyhow::Result;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,10 +22,19 @@ pub struct Options {
     pub thorough: bool,
     /// Try N checks at once [default: as many as there are processors]
     #[arg(long, value_name = "N")]
-    pub at_once: Option<usize>,
+    pub at_once: Option<NonZeroUsize>,
     /// Keep the folder of every check, not only of those that do not hold
     #[arg(long)]
     pub keep: bool,
+}
+
+impl Options {
+    /// The words that choose the same checks again.
+    pub(super) fn chosen(&self) -> String {
+        let rows: String =
+            self.rows.iter().map(|row| format!(" --row {}", shell_word(row))).collect();
+        if self.thorough { rows + " --thorough" } else { rows }
+    }
 }
 
 /// The options that name QEMUs which somebody else built.

@@ -259,8 +259,8 @@ fn host() -> String {
 /// that of the checkout that this tool was built from.
 fn patches() -> Result<PathBuf> {
     let here = std::env::current_dir().context("cannot tell the working directory")?;
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut places = here.ancestors().chain([built.as_path()]).map(|dir| dir.join("patches"));
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let mut places = here.ancestors().chain(built).map(|dir| dir.join("patches"));
     let found = places.find(|dir| dir.join("releases.toml").is_file());
     let found = found.ok_or_else(|| {
         Failure::usage("no patches/releases.toml in this directory or above it; run in a checkout")

@@ -19,6 +19,7 @@ use crate::series::{
 };
 use crate::source::{Choice, Origin, Release, Request, Source, Wanted, cached, local_git};
 use anyhow::Result;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// The source of a revision.
@@ -258,9 +259,10 @@ pub(super) fn check(
     };
 
     let what = format!("{} checks on QEMU {name}", checks.len());
-    let rows = run.events.step("check", what, repeat, |step| {
+    let alone = format!("{repeat}{}", options.chosen());
+    let rows = run.events.step("check", what, alone, |step| {
         let mut rows = Vec::new();
-        let lanes = options.at_once.unwrap_or_else(processors);
+        let lanes = options.at_once.map_or_else(processors, NonZeroUsize::get);
         let again = |check: &Check| format!("{repeat} --row {}", check.id);
         step.progress(0, checks.len() as u64, "");
         bench.try_all(&checks, lanes, again, |row| {
@@ -268,14 +270,27 @@ pub(super) fn check(
             step.progress(rows.len() as u64, checks.len() as u64, &row.id);
             run.events.send(Event::Row(row));
         });
-        let held = rows.iter().filter(|row| row.verdict == Verdict::Held).count();
-        Ok((rows, Outcome::new(format!("{held} of {} hold", checks.len()))))
+        let outcome = Outcome::new(tally(&rows));
+        Ok((rows, outcome))
     })?;
 
-    for judged in judge(catalogue, &rows) {
+    // Where rows were asked for, what they say nothing of was not.
+    let all = options.rows.is_empty();
+    let asked = |promise: &str| all || rows.iter().any(|row| row.promise == promise);
+    for judged in judge(catalogue, &rows).into_iter().filter(|it| asked(&it.promise)) {
         run.events.send(Event::Judged(judged));
     }
     Ok(exit(&rows))
+}
+
+/// How many of the rows hold, of those that were tried.
+fn tally(rows: &[Row]) -> String {
+    let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+    let (held, not_tried) = (count(Verdict::Held), count(Verdict::NotTried));
+    match not_tried {
+        0 => format!("{held} of {} hold", rows.len()),
+        _ => format!("{held} of {} tried hold, {not_tried} not tried", rows.len() - not_tried),
+    }
 }
 
 /// What rows come to: a run that could try nothing has shown nothing.
@@ -311,14 +326,14 @@ fn build_request(
     run: &Run,
     revision: &Revision,
     source: &Source,
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
 ) -> BuildRequest {
     BuildRequest {
         source: source.tree.clone(),
         // No revision needs a series of its own to build yet.
         toolchain: String::new(),
         flags: Flags::default(),
-        jobs: jobs.unwrap_or_else(processors),
+        jobs: jobs.map_or_else(processors, NonZeroUsize::get),
         offline: run.global.offline,
         repeat: run.repeat("build", revision),
     }

@@ -61,6 +61,9 @@ pub fn checkout(cache: &Cache, step: &Step, tree: &str, dir: &Path) -> Result<Ch
 /// A [`Failure`] where it is not; else as [`checkout`].
 pub fn export(cache: &Cache, step: &Step, tree: &str, dir: &Path) -> Result<Changes> {
     expect_vacant(dir)?;
+    fs::create_dir_all(dir).map_err(|error| {
+        Failure::usage(format!("cannot make the folder {}: {error}", dir.display()))
+    })?;
     checkout(cache, step, tree, dir)
 }
 

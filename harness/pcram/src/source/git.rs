@@ -29,6 +29,11 @@ pub fn local(url: &str) -> Option<PathBuf> {
     }
 }
 
+/// Whether `url` can only be a path: it has no scheme, and no host before a colon (git-clone(1)).
+pub(super) fn is_path(url: &str) -> bool {
+    url.starts_with("file://") || url.split('/').next().is_some_and(|first| !first.contains(':'))
+}
+
 /// Copies the tree of `rev` of the git at `url` into the store.
 pub(super) fn fetch(cache: &Cache, step: &Step, url: &str, rev: &str) -> Result<(Oid, Origin)> {
     let shown = shown(url);

@@ -164,12 +164,14 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// A git that the user named, and then the package.
+    /// A git that the user named, and then the package. One that is to lie here must be there: its
+    /// name is mistyped else, and another source would be taken unnoticed.
     fn auto(&self) -> Result<Source> {
         let Request { wanted, git_url, .. } = self.request;
         let mut silent = Vec::new();
-        if git_url.is_some() {
+        if let Some(url) = git_url {
             match self.git() {
+                Err(error) if git::is_path(url) => return Err(error),
                 Ok(source) => return Ok(source),
                 Err(error) => silent.push(format!("the git does not answer: {error:#}")),
             }
@@ -245,14 +247,15 @@ impl Fetch<'_> {
     }
 
     fn known(&self, source: Source) -> Source {
-        self.step.note("the cache has it; --refresh asks the source again");
+        let repeat = &self.request.repeat;
+        self.step.note(format!("the cache has it; `{repeat} --refresh` asks the source again"));
         source
     }
 
     fn not_here(&self, what: &str) -> Failure {
+        let repeat = &self.request.repeat;
         Failure::missing(format!(
-            "the cache does not have {what}, and --offline keeps from fetching it: fetch it once \
-             without --offline"
+            "the cache does not have {what}, and nothing is fetched here: `{repeat}` does"
         ))
     }
 

@@ -74,10 +74,22 @@ fn offline_with_an_empty_cache_nothing_answers_and_each_says_why() {
         Request { git_url: Some("https://example.org/q.git".into()), ..request(Choice::Auto) };
     let (exit, text) = failure(&cache, &asked);
     assert_eq!(exit, Exit::PrerequisiteMissing);
-    for part in ["source package does not answer", "git does not answer", "--offline", "--tree"] {
+    for part in
+        ["source package does not answer", "git does not answer", "nothing is fetched", "--tree"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(failure(&cache, &request(Choice::Package)).0, Exit::PrerequisiteMissing);
+}
+
+#[test]
+fn a_git_that_is_to_lie_here_and_does_not_is_no_reason_to_take_another_source() {
+    let (_guard, cache) = cache();
+    for url in ["/nowhere/qemu", "nowhere", "file:///nowhere/qemu"] {
+        let asked = Request { git_url: Some(url.into()), ..request(Choice::Auto) };
+        let (_, text) = failure(&cache, &asked);
+        assert!(text.contains("nowhere") && !text.contains("source package"), "{text}");
+    }
 }
 
 #[test]
