@@ -102,7 +102,7 @@ fn without_a_network_the_source_that_is_missing_is_named() {
     };
     let offline = fetch().arg("--offline").output().unwrap();
     assert_eq!(offline.status.code(), Some(3), "{}", text(&offline));
-    assert!(text(&offline).contains("offline"), "{}", text(&offline));
+    assert!(text(&offline).contains("nothing is fetched here"), "{}", text(&offline));
 
     let tool = fetch();
     let mut command = Command::new("unshare");

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often the tool is killed.
-const KILLS: usize = 200;
+/// How often the tool is killed, in each of two tests that run at once.
+const KILLS: usize = 100;
 /// How many of these in a row meet the same source, and what the one before them left of it.
 const IN_A_ROW: usize = 5;
 /// The steps that it is killed in, in turn.
@@ -158,10 +158,19 @@ fn has_ended(child: &mut Child) -> bool {
 
 #[test]
 fn killed_at_any_moment_the_next_run_cleans_up_and_succeeds() {
+    kill_at_random(2011);
+}
+
+#[test]
+fn and_so_it_does_beside_another_that_is_killed() {
+    kill_at_random(2026);
+}
+
+fn kill_at_random(seed: u64) {
     let stage = Stage::new();
     stage.tree.renew(0);
     let times = stage.succeeds();
-    let mut random = Random(2011);
+    let mut random = Random(seed);
     let mut hit: BTreeMap<&str, usize> = BTreeMap::new();
     let mut pids = Vec::new();
     for number in 0..KILLS {

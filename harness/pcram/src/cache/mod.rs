@@ -37,8 +37,9 @@ use crate::failure::Failure;
 /// The version of the layout above. Raised when an older tool could not use the folder any more.
 const LAYOUT: &str = "1";
 
-/// The mark of a folder in a run's folder whose owner is still at work in it.
-pub(crate) const UNDER_WAY: &str = ".under-way";
+/// What the name of a file begins with that tells of the folder beside it, named by the rest, that
+/// its run is still at work in it.
+const UNDER_WAY: &str = ".under-way-";
 
 /// What every temporary name begins with.
 const TEMPORARY: &str = ".pcram-tmp-";
@@ -265,6 +266,31 @@ fn remove_leftovers(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The file beside a folder of a run that tells that the run works in it.
+fn mark_of(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!("{UNDER_WAY}{name}"))
+}
+
+/// Makes a folder of a run to work in. Where the run is killed before [`end_in`], at whatever moment,
+/// the next run removes the folder.
+pub(crate) fn begin_in(folder: &Path) -> io::Result<()> {
+    if let Some(run) = folder.parent() {
+        fs::create_dir_all(run)?;
+    }
+    fs::write(mark_of(folder), "")?;
+    fs::create_dir_all(folder)
+}
+
+/// Ends the work in such a folder, which stays where it is to be kept. What cannot be removed now is
+/// pruned with its run.
+pub(crate) fn end_in(folder: &Path, keep: bool) {
+    if !keep {
+        let _ = fs::remove_dir_all(folder);
+    }
+    let _ = fs::remove_file(mark_of(folder));
+}
+
 /// Removes from the folders of runs what a killed run was in the middle of; what its checks had
 /// come to before stays.
 fn remove_interrupted(runs: &Path) -> io::Result<()> {
@@ -273,10 +299,11 @@ fn remove_interrupted(runs: &Path) -> io::Result<()> {
         if !run.is_dir() {
             continue;
         }
-        for folder in fs::read_dir(&run)? {
-            let folder = folder?.path();
-            if folder.join(UNDER_WAY).exists() {
-                remove(&folder)?;
+        for entry in fs::read_dir(&run)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(name) = name.strip_prefix(UNDER_WAY) {
+                end_in(&run.join(name), false);
             }
         }
         // One that still has something in it stays.

@@ -95,10 +95,13 @@ fn leftovers_are_removed_by_the_next_run_that_is_alone() {
     fs::create_dir(&kept).unwrap();
     let killed = cache.new_run().unwrap();
     let failed = killed.dir.join("failed");
-    for folder in [&failed, &killed.dir.join("interrupted")] {
-        fs::create_dir(folder).unwrap();
+    let [interrupted, begun] = ["interrupted", "begun"].map(|name| killed.dir.join(name));
+    for folder in [&failed, &interrupted, &begun] {
+        begin_in(folder).unwrap();
     }
-    fs::write(killed.dir.join("interrupted").join(UNDER_WAY), "").unwrap();
+    end_in(&failed, true);
+    // Killed before there was a folder, or after it was gone.
+    fs::remove_dir(&begun).unwrap();
 
     let second = Cache::open(Some(dir.path())).unwrap();
     assert!(left.iter().all(|path| path.exists()), "another run is still at work");
@@ -106,7 +109,8 @@ fn leftovers_are_removed_by_the_next_run_that_is_alone() {
     Cache::open(Some(dir.path())).unwrap();
     assert!(left.iter().all(|path| !path.exists()), "all are dead");
     assert!(kept.exists() && failed.exists());
-    assert!(!killed.dir.join("interrupted").exists());
+    let left = fs::read_dir(&killed.dir).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(left.collect::<Vec<_>>(), [failed], "neither folders nor marks");
 }
 
 #[test]

@@ -50,7 +50,7 @@ mod unchanged;
 mod vhost_user;
 mod waiting;
 
-use crate::cache::UNDER_WAY;
+use crate::cache::{begin_in, end_in};
 use crate::event::{Figure, Row, Verdict};
 use crate::images::Images;
 use crate::machine::binary::Binary;
@@ -63,7 +63,6 @@ use catalogue::{Catalogue, Check, FileOn};
 use need::Need;
 use provenance::Provenance;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -146,7 +145,7 @@ fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
 pub fn abandon() {
     mounts::detach_all();
     for folder in under_way().drain(..) {
-        let _ = fs::remove_dir_all(folder);
+        end_in(&folder, false);
     }
 }
 
@@ -161,9 +160,7 @@ impl Bench<'_> {
         let folder = self.folder.join(&check.id);
         let start = Instant::now();
         leave_nothing_in(&folder);
-        let mark = folder.join(UNDER_WAY);
-        let found = fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(&mark, ""))
+        let found = begin_in(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))
             .and_then(|()| self.run(check, &folder));
         // What a signal has ended under this check is no finding, and its folder is to go.
@@ -177,12 +174,7 @@ impl Bench<'_> {
         under_way().retain(|each| *each != folder);
         let telling = matches!(finding.verdict, Verdict::Failed | Verdict::Broken);
         let kept = self.keep || telling;
-        if kept {
-            let _ = fs::remove_file(&mark);
-        } else {
-            // What cannot be removed now is pruned with its run.
-            let _ = fs::remove_dir_all(&folder);
-        }
+        end_in(&folder, kept);
         Row {
             id: check.id.clone(),
             promise: check.promise.clone(),

@@ -4,13 +4,13 @@
 //! must not turn its own checks into skips.
 
 use super::Bench;
+use crate::cache::{begin_in, end_in};
 use crate::machine::binary::Binary;
 use crate::machine::kvm;
 use crate::machine::offers::Offers;
 use anyhow::Result;
 use serde::Deserialize;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -119,10 +119,10 @@ fn without_kvm(binary: &Binary, run: &Path) -> Option<String> {
     static FOUND: OnceLock<Option<String>> = OnceLock::new();
     let find = || {
         let folder = run.join("kvm");
-        let found = kvm::usable(binary, &folder).err().map(|why| why.to_string());
-        // What cannot be removed now is pruned with its run.
-        let _ = fs::remove_dir_all(&folder);
-        found
+        let begun = begin_in(&folder).map_err(anyhow::Error::from);
+        let found = begun.and_then(|()| kvm::usable(binary, &folder).map_err(Into::into));
+        end_in(&folder, false);
+        found.err().map(|why| why.to_string())
     };
     FOUND.get_or_init(find).clone()
 }

@@ -4,7 +4,7 @@ mod firmware;
 mod terminal;
 
 use super::{Global, Revision, Run, aim, given, steps};
-use crate::cache::UNDER_WAY;
+use crate::cache::{begin_in, end_in};
 use crate::check::catalogue::Catalogue;
 use crate::check::leave_nothing_in;
 use crate::event::{Outcome, Step};
@@ -69,13 +69,13 @@ pub fn run(global: Global, args: Args) -> ExitCode {
 
 fn boot(run: &Run, args: &Args, qemu: &Binary, catalogue: &Catalogue) -> Result<Exit> {
     let folder = run.folder.dir.join("boot");
-    let mark = folder.join(UNDER_WAY);
-    if !args.keep {
+    let made = if args.keep {
+        fs::create_dir_all(&folder)
+    } else {
         leave_nothing_in(&folder);
-    }
-    fs::create_dir_all(&folder)
-        .and_then(|()| if args.keep { Ok(()) } else { fs::write(&mark, "") })
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+        begin_in(&folder)
+    };
+    made.with_context(|| format!("cannot make {}", folder.display()))?;
     // Kept as long as QEMU runs, so that no other run prunes it.
     let images = images::cached(&run.cache)?;
     let kept = images.as_ref().map(Images::firmware);
@@ -86,10 +86,7 @@ fn boot(run: &Run, args: &Args, qemu: &Binary, catalogue: &Catalogue) -> Result<
         in_front(step, args, qemu, catalogue, &firmware, &folder)?;
         Ok((Exit::AllHeld, Outcome::new("QEMU has ended")))
     });
-    if !args.keep {
-        // What cannot be removed now is pruned with its run.
-        let _ = fs::remove_dir_all(&folder);
-    }
+    end_in(&folder, args.keep);
     booted
 }
 
