@@ -211,3 +211,25 @@ fn code_that_was_translated_before_loadvm_and_kept_is_found_out() {
     failed("p7.restore.same-qemu", "something else than it was run");
     failed("p7.restore.same-qemu.in-code", "something else than it was run");
 }
+
+#[test]
+fn a_file_that_is_mapped_privately_is_found_out() {
+    let series = damaged_series(&["undo-shared.patch"]);
+    let folder = series.path().to_str().expect("the path is UTF-8");
+    let built = run(&["build", REVISION, "--series", folder]);
+    assert_eq!(built.code(), Some(0), "{}", built.text());
+    let red = [
+        ("p2.visible.running", "0 were read from the file"),
+        ("p2.held", "mapped rw-p, not rw-s"),
+        ("p2.vhost-user", "the back end read 0 as the guest wrote them"),
+    ];
+    let rows = red.iter().flat_map(|(row, _)| ["--row", row]);
+    let args: Vec<_> = ["check", REVISION, "--series", folder].into_iter().chain(rows).collect();
+    let told = run(&args);
+    assert_eq!(told.code(), Some(1), "{}", told.text());
+    for (row, words) in red {
+        let summary = told.row(row)["summary"].as_str().unwrap();
+        assert_eq!(told.verdict(row), "failed", "{summary}");
+        assert!(summary.contains(words), "{row}: {summary}");
+    }
+}

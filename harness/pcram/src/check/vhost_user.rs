@@ -44,7 +44,11 @@ impl VhostUser {
         launch.extra = [back_end.args(), trial.ram_file_args(&path)].concat();
         let mut machine = trial.start(trial.patched(), &launch)?;
         machine.guest.start_virtio()?;
-        let shared = back_end.memory()?;
+        let Some(shared) = back_end.memory() else {
+            let wrong =
+                format!("QEMU shares nothing with the back end; it said: {}", machine.said());
+            return Ok(Finding::new(vec![wrong], ""));
+        };
         let layout = trial.layout()?;
         machine.guest.seed(SEED, 0)?;
         let generation = machine.guest.stamp()?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -20,8 +20,8 @@ use vhost_user_backend::{Error, VhostUserBackend, VhostUserDaemon, VringRwLock};
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
-/// How long a QEMU may take to tell of its memory once the device was started.
-const TELL: Duration = Duration::from_secs(20);
+/// How long what QEMU has sent may take to be read here: it sends it before the guest goes on.
+const TELL: Duration = Duration::from_secs(5);
 /// The device in QEMU.
 const DEVICE: &str = "vhost-user-fs-pci";
 /// The feature bit of virtio 1.0 (`VIRTIO_F_VERSION_1`).
@@ -76,18 +76,10 @@ impl BackEnd {
         ["-chardev", &chardev, "-device", &device].map(str::to_owned).to_vec()
     }
 
-    /// The memory that the QEMU has shared, mapped into this process. It is there as soon as the
-    /// guest has started the device.
-    ///
-    /// # Errors
-    /// Where none is shared within the limit.
-    pub fn memory(&self) -> Result<GuestMemoryMmap> {
-        self.told.recv_timeout(TELL).map_err(|error| match error {
-            RecvTimeoutError::Timeout => {
-                anyhow!("waited {} s in vain for QEMU to share its memory", TELL.as_secs())
-            }
-            RecvTimeoutError::Disconnected => anyhow!("QEMU ended and shared no memory"),
-        })
+    /// The memory that the QEMU shares, mapped into this process, once the guest has started the
+    /// device; `None` where it shares none.
+    pub fn memory(&self) -> Option<GuestMemoryMmap> {
+        self.told.recv_timeout(TELL).ok()
     }
 
     /// What was shared in the whole conversation with a QEMU that has ended; `None` where nothing

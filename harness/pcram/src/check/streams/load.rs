@@ -104,9 +104,16 @@ impl Load {
     pub(in crate::check) fn sweeps(self, machine: &mut Machine) -> u64 {
         match self {
             Load::Stopped => 0,
-            Load::Dirtying | Load::DirtyingBeside => machine.guest.swept(),
-            Load::DirtyingCached | Load::DirtyingFew => machine.guest.swept() / AS_LONG,
             Load::Marking => machine.guest.runs() / MARKED,
+            _ => machine.guest.swept(),
+        }
+    }
+
+    /// How many of its sweeps take about as long as one over a whole block.
+    pub(super) fn short_sweeps(self) -> u64 {
+        match self {
+            Load::DirtyingCached | Load::DirtyingFew => AS_LONG,
+            _ => 1,
         }
     }
 
@@ -172,6 +179,8 @@ mod tests {
         for load in others {
             assert_eq!(load.under_stock(), load);
         }
+        assert!(others.iter().all(|load| load.short_sweeps() == 1));
+        assert_eq!(Load::DirtyingCached.short_sweeps() * CACHED * PAGE_SIZE as u64, beside::SIZE);
         let beside = others.map(Load::writes_beside);
         assert_eq!(beside, [false, false, true, true]);
         assert!(Load::DirtyingCached.writes_beside() && Load::DirtyingFew.writes_beside());

@@ -80,7 +80,7 @@ impl Pace {
     pub fn step(&mut self, machine: &mut Machine, state: &Value) -> Result<()> {
         // There are no figures before it is set up.
         let Some(ram) = state.get("ram").filter(|_| !self.stopped) else { return Ok(()) };
-        let sweeps = self.sweeps(machine);
+        let sweeps = self.sweeps(machine) / self.guest.short_sweeps();
         // A QEMU of before 1.7 does not say, and is not asked for later rounds.
         let gathered = ram["dirty-sync-count"].as_u64().unwrap_or(GATHERED);
         match self.order(sweeps, gathered, ram["remaining"].as_u64()) {
@@ -94,7 +94,7 @@ impl Pace {
         }
     }
 
-    /// What is to be done after so many sweeps, with the dirty pages gathered so many times and so
+    /// What is to be done after so many sweeps, or what takes as long, with the dirty pages gathered so many times and so
     /// many bytes left to send.
     fn order(&mut self, sweeps: u64, gathered: u64, left: Option<u64>) -> Order {
         let enough = sweeps >= UNDER_WAY && gathered >= GATHERED;
