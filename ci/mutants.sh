@@ -10,6 +10,9 @@
 # A check's code is tried with the tests beside it, with those of what is printed (for which the tool is
 # built), and with the rows that it carries out, on a QEMU 10.0
 # from the cache (`cargo xtask build 10.0 --thorough` first).
+#
+# The code is changed in a clone, target/mutants, of what is committed; what is compiled there stays for
+# the next file and the next time.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -54,11 +57,12 @@ rows_of() {
     esac
 }
 
-mutate_stream() { cargo mutants --package pcram-stream; }
+mutate_stream() { cargo mutants --in-place --output "mutants/stream" --package pcram-stream; }
 
 mutate_check() {
-    PCRAM_ROWS=$(rows_of "$1") cargo mutants --package pcram --file "$checks/$1.rs" \
-        --test-package pcram --test-package qemu-tests -- --lib --test printed --test watched --test rows
+    PCRAM_ROWS=$(rows_of "$1") cargo mutants --in-place --output "mutants/$1" \
+        --package pcram --file "$checks/$1.rs" --test-package pcram --test-package qemu-tests \
+        -- --lib --test printed --test watched --test rows
 }
 
 if [ $# -gt 0 ]; then
@@ -67,6 +71,11 @@ else
     mapfile -t names < <(cd $checks && git ls-files '*.rs' | sed 's/\.rs$//' | grep -v tests)
     names=(stream "${names[@]}")
 fi
+clone=$PWD/target/mutants
+[ -d "$clone" ] || git clone --quiet --shared . "$clone"
+git -C "$clone" fetch --quiet origin HEAD
+git -C "$clone" checkout --quiet --force --detach FETCH_HEAD
+cd "$clone"
 worst=0
 for name in "${names[@]}"; do
     echo "== $name"
