@@ -12,6 +12,7 @@ pub mod event;
 pub mod failure;
 pub mod images;
 pub mod machine;
+pub mod posting;
 pub mod process;
 pub mod report;
 pub mod series;

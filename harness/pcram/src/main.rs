@@ -2,8 +2,8 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 use pcram::command::{
-    self, apply, boot, build, cache, check, completions, doctor, fetch, list, manual, refresh,
-    verify,
+    self, apply, boot, build, cache, check, completions, doctor, fetch, import, list, manual,
+    refresh, verify,
 };
 use std::process::ExitCode;
 
@@ -31,6 +31,8 @@ enum Command {
     Apply(apply::Args),
     /// Write a series anew, from the work tree that a stopped `apply` left
     Refresh(refresh::Args),
+    /// Make a series of a mailing-list posting, with what mail did to it undone
+    Import(import::Args),
     /// Build QEMU without and with the series
     Build(build::Args),
     /// Try the checks on QEMUs that were built before
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(global, args),
         Command::Apply(args) => apply::run(global, args),
         Command::Refresh(args) => refresh::run(global, args),
+        Command::Import(args) => import::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Boot(args) => boot::run(global, args),

@@ -1,9 +1,12 @@
 //! A patchwork's page: what it says of the posting, the comments, and the patch.
 
+use std::cell::{Cell, RefCell};
 use std::sync::LazyLock;
 
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
 use regex::Regex;
-use scraper::{ElementRef, Html, Node};
 
 use crate::found::{Line, begins};
 use crate::letter::Letter;
@@ -76,58 +79,92 @@ fn title(lines: &[Line]) -> String {
 
 /// An HTML page's text, with the lines that its blocks make.
 pub(crate) fn text_of_html(html: &str) -> String {
-    let mut out = String::new();
-    write(Html::parse_document(html).root_element(), false, &mut out);
-    out
+    let tokenizer = Tokenizer::new(Text::default(), TokenizerOpts::default());
+    let input = BufferQueue::default();
+    input.push_back(html.into());
+    // No script is run that could ask for a pause.
+    let _ = tokenizer.feed(&input);
+    tokenizer.end();
+    tokenizer.sink.out.take()
 }
 
-fn write(element: ElementRef, preformatted: bool, out: &mut String) {
-    let name = element.value().name();
-    if matches!(name, "script" | "style" | "head" | "button" | "svg") {
-        return;
-    }
-    let block = matches!(
-        name,
-        "p" | "div"
-            | "pre"
-            | "tr"
-            | "table"
-            | "ul"
-            | "li"
-            | "h1"
-            | "h2"
-            | "h3"
-            | "h4"
-            | "br"
-            | "form"
-            | "body"
-    );
-    let preformatted = preformatted || name == "pre";
-    let fresh = |out: &mut String| {
-        if block && !out.is_empty() && !out.ends_with('\n') {
+/// Elements whose text nobody sees.
+const UNSEEN: [&str; 6] = ["script", "style", "head", "button", "svg", "title"];
+
+/// Elements that stand on lines of their own.
+const BLOCKS: [&str; 13] =
+    ["p", "div", "pre", "tr", "table", "ul", "li", "h1", "h2", "h3", "br", "form", "body"];
+
+/// The text of the tags that went by.
+#[derive(Default)]
+struct Text {
+    out: RefCell<String>,
+    /// How many unseen elements are open.
+    unseen: Cell<usize>,
+    /// How many elements are open whose text stands as it is.
+    preformatted: Cell<usize>,
+    /// Whether what comes next stands apart from what is there; an entity does not.
+    apart: Cell<bool>,
+}
+
+impl Text {
+    fn fresh_line(&self) {
+        let mut out = self.out.borrow_mut();
+        if !out.is_empty() && !out.ends_with('\n') {
             out.push('\n');
         }
-    };
-    fresh(out);
-    for child in element.children() {
-        match child.value() {
-            Node::Text(text) if preformatted => out.push_str(text),
-            Node::Text(text) => {
-                for word in text.split_whitespace() {
-                    if !out.is_empty() && !out.ends_with([' ', '\n']) {
+    }
+
+    fn write(&self, text: &str) {
+        let mut out = self.out.borrow_mut();
+        match (self.unseen.get(), self.preformatted.get()) {
+            (0, 0) => {
+                for each in text.chars() {
+                    if each.is_whitespace() {
+                        self.apart.set(true);
+                        continue;
+                    }
+                    if self.apart.take() && !out.is_empty() && !out.ends_with([' ', '\n']) {
                         out.push(' ');
                     }
-                    out.push_str(word);
+                    out.push(each);
                 }
             }
-            _ => {
-                if let Some(child) = ElementRef::wrap(child) {
-                    write(child, preformatted, out);
-                }
-            }
+            (0, _) => out.push_str(text),
+            _ => {}
         }
     }
-    fresh(out);
+
+    fn tag(&self, tag: &Tag) {
+        let name = &*tag.name;
+        self.apart.set(true);
+        let counted = |count: &Cell<usize>| match tag.kind {
+            TagKind::StartTag => count.set(count.get() + 1),
+            TagKind::EndTag => count.set(count.get().saturating_sub(1)),
+        };
+        if UNSEEN.contains(&name) {
+            counted(&self.unseen);
+        }
+        if name == "pre" {
+            counted(&self.preformatted);
+        }
+        if BLOCKS.contains(&name) {
+            self.fresh_line();
+        }
+    }
+}
+
+impl TokenSink for Text {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        match token {
+            Token::CharacterTokens(text) => self.write(&text),
+            Token::TagToken(tag) => self.tag(&tag),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
 }
 
 #[cfg(test)]

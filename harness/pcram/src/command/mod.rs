@@ -8,6 +8,7 @@ pub mod check;
 pub mod completions;
 pub mod doctor;
 pub mod fetch;
+pub mod import;
 pub mod list;
 pub mod manual;
 pub mod refresh;

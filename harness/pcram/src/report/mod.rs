@@ -3,9 +3,10 @@
 pub mod json;
 pub mod junit;
 pub mod terminal;
+pub mod thread;
 
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 
 use crate::event::Verdict;
 
