@@ -55,9 +55,14 @@ impl Board {
             "pc" => Some(Board::I440fx),
             "q35" => Some(Board::Q35),
             "isapc" => Some(Board::Old),
-            _ if machine.starts_with("pc-i440fx-") => Some(Board::I440fx),
-            _ if machine.starts_with("pc-q35-") => Some(Board::Q35),
-            _ => None,
+            _ => match machine.strip_prefix("pc-")?.split_once('-') {
+                Some(("i440fx", version)) if version.starts_with("1.") => Some(Board::Old),
+                Some(("i440fx", _)) => Some(Board::I440fx),
+                Some(("q35", _)) => Some(Board::Q35),
+                // Before there was another chipset: pc-0.10 to pc-1.3.
+                None => Some(Board::Old),
+                _ => None,
+            },
         }
     }
 
@@ -121,6 +126,21 @@ mod tests {
         assert_eq!(Board::Q35.layout(0xb000_0000).below_4g, 0x8000_0000);
         assert_eq!(Board::Q35.layout(0xb000_0000 - 4096).above_4g, 0);
         assert_eq!(Board::Old.layout(FOUR_GIB).below_4g, 0xe000_0000);
+    }
+
+    #[test]
+    fn a_versioned_machine_type_is_split_as_in_its_time() {
+        for (machine, board) in [
+            ("pc-i440fx-10.0", Some(Board::I440fx)),
+            ("pc-i440fx-2.0", Some(Board::I440fx)),
+            ("pc-i440fx-1.7", Some(Board::Old)),
+            ("pc-1.0", Some(Board::Old)),
+            ("pc-0.14", Some(Board::Old)),
+            ("pc-q35-5.2", Some(Board::Q35)),
+            ("microvm", None),
+        ] {
+            assert_eq!(Board::of_machine(machine), board, "{machine}");
+        }
     }
 
     #[test]

@@ -20,7 +20,13 @@ pub enum DeviceState {
         /// The VM description (since 2.3): JSON.
         description: String,
     },
-    /// Without a VM description nothing tells where a section ends.
+    /// Before there was a VM description, nothing tells where a section ends but where the next one
+    /// begins: each does with its name, and with an id above that of the one before.
+    Listed {
+        /// The sections of the devices.
+        sections: Vec<DeviceSection>,
+    },
+    /// Without a VM description, and without that, nothing is known of it.
     Unexamined {
         /// The length, in bytes.
         length: u64,
@@ -37,6 +43,9 @@ pub struct DeviceSection {
     /// The length of what follows the header, without the footer, in bytes.
     pub length: u64,
 }
+
+/// Ids, instances and versions are less than that.
+const SMALL: u32 = 10_000;
 
 /// What the stream before the tail says of it.
 pub(crate) struct Context {
@@ -124,7 +133,14 @@ fn unexamined(tail: &[u8], context: &Context) -> Result<DeviceState, StreamError
         _ => false,
     };
     if whole {
-        return Ok(DeviceState::Unexamined { length: tail.len() as u64 });
+        let sections = match context.footers {
+            true => Vec::new(),
+            false => listed(&tail[..tail.len() - 1], context.offset),
+        };
+        return Ok(match sections.is_empty() {
+            true => DeviceState::Unexamined { length: tail.len() as u64 },
+            false => DeviceState::Listed { sections },
+        });
     }
     let end = &tail[tail.len().saturating_sub(6)..];
     Err(StreamError::malformed(
@@ -132,6 +148,49 @@ fn unexamined(tail: &[u8], context: &Context) -> Result<DeviceState, StreamError
         "the end of the device state before the end of the input",
         format!("the bytes {end:02x?}"),
     ))
+}
+
+/// The sections that begin one behind the other; none where the first does not begin at once.
+fn listed(bytes: &[u8], offset: u64) -> Vec<DeviceSection> {
+    let mut sections: Vec<DeviceSection> = Vec::new();
+    let mut from = 0;
+    while let Some((at, header, length)) = next_header(bytes, from, sections.last()) {
+        if let Some(before) = sections.last_mut() {
+            before.length = (at - from) as u64;
+        }
+        from = at + length;
+        let offset = StreamOffset(offset + at as u64);
+        sections.push(DeviceSection { offset, header, length: (bytes.len() - from) as u64 });
+    }
+    sections
+}
+
+/// The first header at or behind `from` that can follow the section `before`: where it begins, and
+/// its length. The very first one has to be at `from`.
+fn next_header(
+    bytes: &[u8],
+    from: usize,
+    before: Option<&DeviceSection>,
+) -> Option<(usize, SectionHeader, usize)> {
+    let to = if before.is_some() { bytes.len() } else { from + 1 };
+    let above = before.map_or(0, |section| section.header.id);
+    (from..to).find_map(|at| {
+        let (header, length) = header_at(bytes.get(at..)?)?;
+        (before.is_none() || header.id > above).then_some((at, header, length))
+    })
+}
+
+/// The header of a device's section that `bytes` begins with, and its length: with small numbers,
+/// and a name that is a word. What a device saves may look like it, but hardly ever does.
+fn header_at(bytes: &[u8]) -> Option<(SectionHeader, usize)> {
+    let mut source = Source::new(bytes, 0);
+    if source.u8("").ok()? != SECTION_FULL {
+        return None;
+    }
+    let header = read_section_header(&mut source).ok()?;
+    let is_name = header.idstr.len() > 1 && header.idstr.bytes().all(|it| it.is_ascii_graphic());
+    let is_small = [header.id, header.instance, header.version].iter().all(|&it| it < SMALL);
+    (is_name && is_small).then_some((header, source.offset() as usize))
 }
 
 /// Walks over the sections as their description says.

@@ -22,7 +22,7 @@ pub struct Alone {
     pub file: String,
     /// The tree that was compiled, in hex.
     pub tree: String,
-    /// How many steps ninja took for it, on top of the patch before it.
+    /// How many steps it took, on top of the patch before it.
     pub compiled: u64,
     /// The first error, where it does not build.
     pub error: Option<String>,
@@ -58,7 +58,7 @@ pub fn pair_and_beyond(
     events.step("build each patch", what, request.repeat.clone(), |step| {
         for patch in &applied.patches {
             let (file, tree) = (patch.file.clone(), patch.tree.clone());
-            let parts = request.of_tree(&tree, &PROGRAMS, &builder.compiler);
+            let parts = request.of_tree(cache, &tree, &PROGRAMS, &builder.compiler)?;
             let made = builder.remembered(step, &file.replace('/', "-"), &parts, &[])?;
             let (compiled, error) = match made {
                 Ok((record, _)) => (record.compiled, None),
@@ -77,7 +77,7 @@ pub fn pair_and_beyond(
     events.step("build beyond", what, request.repeat.clone(), |step| {
         for product in &products {
             let kept = [product.as_str()];
-            let parts = request.of_tree(&applied.tree, &kept, &builder.compiler);
+            let parts = request.of_tree(cache, &applied.tree, &kept, &builder.compiler)?;
             let name = flat(product);
             let program = match builder.remembered(step, name, &parts, &kept)? {
                 Ok((_, lock)) => {
@@ -107,13 +107,13 @@ pub fn finished(
     let compiler = compiler::identity()?;
     let mut beyond = Beyond::default();
     for patch in &applied.patches {
-        let parts = request.of_tree(&patch.tree, &PROGRAMS, &compiler);
+        let parts = request.of_tree(cache, &patch.tree, &PROGRAMS, &compiler)?;
         let Some((record, _)) = found(cache, &parts, &[])? else { return Ok(None) };
         let (file, tree) = (patch.file.clone(), patch.tree.clone());
         beyond.alone.push(Alone { file, tree, compiled: record.compiled, error: None });
     }
     for product in products(series) {
-        let parts = request.of_tree(&applied.tree, &[&product], &compiler);
+        let parts = request.of_tree(cache, &applied.tree, &[&product], &compiler)?;
         let Some((_, lock)) = found(cache, &parts, &[&product])? else { return Ok(None) };
         beyond._in_use.push(lock);
         let name = flat(&product).to_owned();
@@ -140,21 +140,6 @@ fn found(cache: &Cache, parts: &Parts, kept: &[&str]) -> Result<Option<(Record, 
         record.parts == *parts && kept.iter().all(|name| dir.join(flat(name)).is_file())
     });
     Ok(record.map(|record| (record, in_use)))
-}
-
-impl Request {
-    /// Products of one tree, whatever series made it.
-    fn of_tree(&self, tree: &str, products: &[&str], compiler: &str) -> Parts {
-        Parts {
-            source: self.source.clone(),
-            series: String::new(),
-            toolchain: self.toolchain.clone(),
-            tree: tree.to_owned(),
-            products: products.join(" "),
-            flags: self.flags.line(),
-            compiler: compiler.to_owned(),
-        }
-    }
 }
 
 impl Builder<'_> {

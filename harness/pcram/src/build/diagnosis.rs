@@ -4,7 +4,7 @@ use regex::RegexSet;
 
 /// What configure, meson, compilers, linkers and ninja call an error. In a compiler's warnings
 /// about `error:` in a text, the colon before it is missing.
-const ERRORS: [&str; 7] = [
+const ERRORS: [&str; 8] = [
     r": (fatal )?error: ",
     r"^ERROR: ",
     r":\d+:\d+: ERROR: ",
@@ -12,6 +12,7 @@ const ERRORS: [&str; 7] = [
     r": undefined reference to ",
     r"^\w*Error: ",
     r"^ninja: (error|fatal): ",
+    r"^make(\[\d+\])?: \*\*\* ",
 ];
 
 /// The first line of `log` that is an error; else ninja's `FAILED:` line; else the last line.
@@ -39,6 +40,7 @@ mod tests {
             "vl.c:(.text+0x12): undefined reference to `pcram'",
             "SyntaxError: invalid syntax",
             "ninja: error: unknown target 'qemu-system-x86_64'",
+            "make[1]: *** [/q/rules.mak:21: vl.o] Error 1",
         ] {
             let log = format!(
                 "[1/9] Compiling C object x.o\n../src/x.c:3: warning: no error here\n\

@@ -35,7 +35,7 @@ pub(super) struct Parts {
 pub(super) struct Record {
     /// What it was made of.
     pub parts: Parts,
-    /// How many steps of ninja's it took.
+    /// How many steps of ninja's or make's it took.
     pub compiled: u64,
     /// How long it took, in seconds.
     pub seconds: f64,

@@ -4,13 +4,16 @@ pub mod beyond;
 
 mod compiler;
 mod diagnosis;
+mod driver;
 mod flags;
 mod key;
 pub mod packages;
 mod python;
+mod toolchain;
 mod work_tree;
 
 pub use flags::Flags;
+pub use toolchain::Toolchain;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,8 +36,8 @@ const PROGRAMS: [&str; 2] = ["qemu-system-x86_64", "qemu-img"];
 pub struct Request {
     /// The source's tree, in hex.
     pub source: String,
-    /// The id of the series that makes the tree build at all; empty where it needs none.
-    pub toolchain: String,
+    /// What has it build on a machine of today; none where it does as it is.
+    pub toolchain: Option<Toolchain>,
     /// The arguments of configure.
     pub flags: Flags,
     /// How many compilers run at once.
@@ -74,7 +77,7 @@ pub struct Build {
     pub qemu_img: PathBuf,
     /// Whether it was there before.
     pub reused: bool,
-    /// How many steps of ninja's this run took for it.
+    /// How many steps of ninja's or make's this run took for it.
     pub compiled: u64,
     /// How long that took, in seconds.
     pub seconds: f64,
@@ -120,7 +123,7 @@ pub fn build(
 pub fn finished(cache: &Cache, request: &Request, patched: &Variant) -> Result<Pair> {
     let compiler = compiler::identity()?;
     let found = |variant| {
-        let (name, parts) = request.parts(variant, &compiler);
+        let (name, parts) = request.parts(cache, variant, &compiler)?;
         find(cache, &parts)?.ok_or_else(|| {
             let text = format!("{name} QEMU is not built: `{}` builds it", request.repeat);
             anyhow::Error::from(Failure::missing(text))
@@ -139,11 +142,18 @@ pub struct Held {
 }
 
 /// What is built of the tree `source` alone, and with the series of the id `series`, by the
-/// compiler at hand. Nothing is marked as used.
+/// compiler at hand, with what has it build at all. Nothing is marked as used.
 ///
 /// # Errors
 /// Where the cache cannot be read.
-pub fn held(cache: &Cache, source: &str, series: &str) -> Result<Held> {
+pub fn held(
+    cache: &Cache,
+    source: &str,
+    series: &str,
+    toolchain: Option<&Toolchain>,
+) -> Result<Held> {
+    let flags = Flags::default().with(toolchain).line();
+    let toolchain = toolchain.map_or("", Toolchain::id);
     let Ok(compiler) = compiler::identity() else { return Ok(Held::default()) };
     let mut held = Held::default();
     let builds = cache.folder(Kind::Build);
@@ -152,7 +162,8 @@ pub fn held(cache: &Cache, source: &str, series: &str) -> Result<Held> {
         let Some(Record { parts, .. }) = Record::peek(&dir) else { continue };
         let alike = parts.source == source
             && parts.products == PROGRAMS.join(" ")
-            && parts.flags == Flags::default().line()
+            && parts.toolchain == toolchain
+            && parts.flags == flags
             && parts.compiler == compiler;
         let emulator = Some(dir.join(PROGRAMS[0])).filter(|path| alike && path.is_file());
         match emulator {
@@ -167,21 +178,38 @@ pub fn held(cache: &Cache, source: &str, series: &str) -> Result<Held> {
 
 impl Request {
     /// What a variant is called, and what it is made of.
-    fn parts(&self, variant: &Variant, compiler: &str) -> (&'static str, Parts) {
+    fn parts(
+        &self,
+        cache: &Cache,
+        variant: &Variant,
+        compiler: &str,
+    ) -> Result<(&'static str, Parts)> {
         let (name, tree, series) = match variant {
             Variant::Stock => ("stock", &self.source, ""),
             Variant::Patched { tree, series } => ("patched", tree, series.as_str()),
         };
-        let parts = Parts {
+        let parts = self.of_tree(cache, tree, &PROGRAMS, compiler)?;
+        Ok((name, Parts { series: series.to_owned(), ..parts }))
+    }
+
+    /// Products of one tree, whatever series made it.
+    fn of_tree(
+        &self,
+        cache: &Cache,
+        tree: &str,
+        products: &[&str],
+        compiler: &str,
+    ) -> Result<Parts> {
+        let toolchain = self.toolchain.as_ref();
+        Ok(Parts {
             source: self.source.clone(),
-            series: series.to_owned(),
-            toolchain: self.toolchain.clone(),
-            tree: tree.clone(),
-            products: PROGRAMS.join(" "),
+            series: String::new(),
+            toolchain: toolchain.map_or("", Toolchain::id).to_owned(),
+            tree: toolchain.map_or_else(|| Ok(tree.to_owned()), |it| it.onto(cache, tree))?,
+            products: products.join(" "),
             flags: self.flags.line(),
             compiler: compiler.to_owned(),
-        };
-        (name, parts)
+        })
     }
 }
 
@@ -200,7 +228,7 @@ impl<'a> Builder<'a> {
     }
 
     fn build(&mut self, variant: &Variant) -> Result<Build> {
-        let (name, parts) = self.request.parts(variant, &self.compiler);
+        let (name, parts) = self.request.parts(self.cache, variant, &self.compiler)?;
         let what = format!("{} from tree {}", PROGRAMS.join(" and "), &parts.tree[..12]);
         let (events, repeat) = (self.events, self.request.repeat.clone());
         events.step(&format!("build {name}"), what, repeat, |step| {
@@ -208,7 +236,7 @@ impl<'a> Builder<'a> {
             let result = if build.reused {
                 "found in the cache".to_owned()
             } else {
-                format!("{} steps of ninja", build.compiled)
+                format!("{} steps", build.compiled)
             };
             let outcome = Outcome::new(result)
                 .with("build key", &build.key)

@@ -1,5 +1,7 @@
 //! Builds of a tree that is configured and built as QEMU is, but is three files.
 
+mod old;
+
 use super::*;
 use crate::cache::tests::{cache, notes};
 use crate::cache::{Cache, Which};
@@ -45,7 +47,7 @@ fn tree_with(cache: &Cache, configure: &str, a: &str, b: &str) -> String {
 fn request(source: &str) -> Request {
     Request {
         source: source.into(),
-        toolchain: String::new(),
+        toolchain: None,
         flags: Flags::default(),
         jobs: 2,
         offline: true,

@@ -1,8 +1,8 @@
-//! A work tree: the sources of a build as files, its build folder, configure and ninja.
+//! A work tree: the sources of a build as files, its build folder, configure and ninja or make.
 //!
 //! It survives being killed at any moment: the sources are compared by content each time, a build
-//! folder counts only with the mark that configure has ended in it, ninja knows which of its
-//! outputs are whole, and where all that does not help, the folder is built from scratch once.
+//! folder counts only with the mark that configure has ended in it, ninja and make know which of
+//! their outputs are whole, and where all that does not help, the folder is built from scratch once.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,9 +11,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use regex::Regex;
 
 use super::diagnosis::first_error;
+use super::driver::{Driver, Told};
 use super::flags::Flags;
 use super::python::Python;
 use crate::cache::{Cache, Kind, Lock, touch, write_atomically};
@@ -26,12 +26,12 @@ use crate::series::checkout;
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(1800);
 
 /// How long one build may take, on a slow and busy machine.
-const NINJA_LIMIT: Duration = Duration::from_secs(4 * 3600);
+const BUILD_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
 /// The disk space that a work tree of QEMU takes, in bytes: one gigabyte of sources and objects.
 const SPACE: u64 = 1_200_000_000;
 
-/// The files that decide what configure does before meson takes over. ninja sees to the rest.
+/// The files that decide what configure does before meson takes over. ninja or make sees to the rest.
 const CONFIGURE_INPUTS: [&str; 3] = ["configure", "pythondeps.toml", "python/scripts/mkvenv.py"];
 
 /// A work tree, held by this run alone.
@@ -46,8 +46,8 @@ pub(super) struct WorkTree<'a> {
     suspect: bool,
 }
 
-/// What ninja did.
-pub(super) struct Ninja {
+/// What was done.
+pub(super) struct Done {
     /// How many steps it ran.
     pub compiled: u64,
 }
@@ -74,7 +74,8 @@ impl<'a> WorkTree<'a> {
 
     /// Where a binary is once it is built.
     pub(super) fn binary(&self, name: &str) -> PathBuf {
-        self.dir.join("build").join(name)
+        let build = self.dir.join("build");
+        Driver::of(&build).unwrap_or(Driver::Ninja).program(&build, name)
     }
 
     /// Moves the sources to `tree` (an id in hex), and builds `products`, ninja's names separated
@@ -85,7 +86,7 @@ impl<'a> WorkTree<'a> {
         name: &str,
         tree: &str,
         products: &str,
-    ) -> Result<Ninja> {
+    ) -> Result<Done> {
         let busy = self.dir.join("busy");
         fs::write(&busy, "").with_context(|| format!("writing {}", busy.display()))?;
         touch(&self.dir)?;
@@ -96,13 +97,13 @@ impl<'a> WorkTree<'a> {
         done
     }
 
-    fn build_inside(&self, step: &Step, name: &str, tree: &str, products: &str) -> Result<Ninja> {
+    fn build_inside(&self, step: &Step, name: &str, tree: &str, products: &str) -> Result<Done> {
         let src = self.dir.join("src");
         checkout(self.cache, step, tree, &src)?;
         let python = Python::for_tree(self.cache, step, &src, self.offline)?;
         let log = self.dir.join(format!("{name}.log"));
         self.configure(step, &python)?;
-        match self.ninja(step, &python, &log, products) {
+        match self.drive(step, &python, &log, products) {
             Err(error) if self.suspect => {
                 step.note(format!(
                     "the run before this one was killed in this work tree, and it does not build \
@@ -110,7 +111,7 @@ impl<'a> WorkTree<'a> {
                 ));
                 fs::remove_file(self.mark()).context("removing the mark of configure")?;
                 self.configure(step, &python)?;
-                self.ninja(step, &python, &log, products)
+                self.drive(step, &python, &log, products)
             }
             done => done,
         }
@@ -125,7 +126,7 @@ impl<'a> WorkTree<'a> {
         let (src, build) = (self.dir.join("src"), self.dir.join("build"));
         let inputs = self.inputs(python)?;
         let configured = fs::read_to_string(self.mark()).is_ok_and(|mark| mark == inputs);
-        if configured && build.join("build.ninja").exists() {
+        if configured && Driver::of(&build).is_some() {
             return Ok(());
         }
         step.progress(0, 1, "configuring");
@@ -170,7 +171,8 @@ impl<'a> WorkTree<'a> {
         let mut help = String::new();
         let tell = |line: &str| help.extend([line, "\n"]);
         let status = self.run(&mut command, Ending::Kill, CONFIGURE_LIMIT, tell)?;
-        if !status.success() {
+        // Those of before 2012 end with an error even where they were asked for help.
+        if !status.success() && !help.contains("--target-list=") {
             let error = first_error(&help).unwrap_or("it says nothing");
             let text = format!("QEMU's configure cannot be asked what it knows: {error}");
             return Err(Failure::new(Exit::DidNotBuild, text).into());
@@ -178,28 +180,26 @@ impl<'a> WorkTree<'a> {
         Ok(help)
     }
 
-    fn ninja(&self, step: &Step, python: &Python, log: &Path, products: &str) -> Result<Ninja> {
-        let mut command = Command::new(ninja_program());
-        command.arg("-C").arg(self.dir.join("build")).arg("-j").arg(self.jobs.to_string());
-        command.args(products.split(' ')).env("NINJA_STATUS", "[%f/%t] ");
+    fn drive(&self, step: &Step, python: &Python, log: &Path, products: &str) -> Result<Done> {
+        let build = self.dir.join("build");
+        let driver = Driver::of(&build).context("configure left nothing that can be built")?;
+        let mut command = driver.command(&build, self.jobs, products)?;
         python.set_up(&mut command);
-        let shape = Regex::new(r"^\[(\d+)/(\d+)\] (.*)")?;
         let mut log = Log::create(log)?;
         let mut compiled = 0;
         // Asked to end, it ends its compilers, which SIGKILL would leave.
-        let status = self.run(&mut command, Ending::Terminate, NINJA_LIMIT, |line| {
+        let status = self.run(&mut command, Ending::Terminate, BUILD_LIMIT, |line| {
             log.line(line);
-            if let Some(found) = shape.captures(line)
-                && let (Ok(done), Ok(total)) = (found[1].parse(), found[2].parse())
-            {
-                compiled = done;
-                step.progress(done, total, &found[3]);
+            if let Some(Told { done, total, what }) = driver.step(line) {
+                compiled = done.unwrap_or(compiled + 1);
+                // Where nobody knows how many there are, there is at least one more.
+                step.progress(compiled, total.unwrap_or(compiled + 1), what);
             }
         })?;
         if !status.success() {
             return Err(log.failure("QEMU did not build").into());
         }
-        Ok(Ninja { compiled })
+        Ok(Done { compiled })
     }
 
     fn run(
@@ -214,12 +214,6 @@ impl<'a> WorkTree<'a> {
         process::run(command, ending, limit, line)
             .map_err(|error| Failure::new(Exit::DidNotBuild, error.to_string()).into())
     }
-}
-
-/// The name that ninja goes by.
-fn ninja_program() -> &'static str {
-    let runs = |name: &&str| Command::new(name).arg("--version").output().is_ok();
-    ["ninja", "ninja-build"].into_iter().find(runs).unwrap_or("ninja")
 }
 
 fn check_space(root: &Path) -> Result<()> {
@@ -239,7 +233,7 @@ fn check_space(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The output of configure or ninja, kept in a file and in memory.
+/// The output of configure or of a build, kept in a file and in memory.
 struct Log {
     path: PathBuf,
     file: File,

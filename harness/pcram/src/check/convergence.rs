@@ -108,7 +108,7 @@ impl Convergence {
 fn start(trial: &Trial, binary: &Binary, folder: &Path, ram_file: &[String]) -> Result<Machine> {
     let mut launch = trial.launch();
     launch.extra.extend(ram_file.iter().cloned());
-    launch.extra.extend(Beside::args(&[Beside::Vga], folder));
+    launch.extra.extend(Beside::args(&[Beside::Vga], binary, folder)?);
     let mut machine = Machine::start(binary, &launch, folder)?;
     machine.guest.ready()?;
     let card = Beside::Vga.map(&mut machine)?;

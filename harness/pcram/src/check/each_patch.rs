@@ -23,7 +23,7 @@ fn judge(alone: &[Alone]) -> Finding {
     let finding = Finding::new(wrong, format!("each of {} patches builds alone", alone.len()));
     alone.iter().fold(finding, |finding, Alone { file, tree, compiled, error }| {
         let how = match error {
-            None => format!("tree {}, {compiled} steps of ninja", &tree[..12.min(tree.len())]),
+            None => format!("tree {}, {compiled} steps", &tree[..12.min(tree.len())]),
             Some(error) => error.clone(),
         };
         finding.with(file, how)

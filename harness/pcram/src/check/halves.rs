@@ -14,8 +14,6 @@ use std::time::Duration;
 /// How long the destination may take to read the first part, and how often it is looked at.
 const TAKEN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// The name of the pipe in the destination's monitor.
-const PIPE: &str = "stream";
 
 /// The part that a destination did not get yet.
 pub struct Rest {
@@ -30,15 +28,16 @@ pub fn load_but_devices<G>(to: &mut Machine<G>, stream: &Path) -> Result<Rest> {
     let mut bytes = fs::read(stream).with_context(cannot)?;
     let rest = bytes.split_off(devices_at(&bytes).with_context(cannot)?);
     let (reader, mut pipe) = pipe().context("cannot make a pipe")?;
-    to.qmp.give_file(PIPE, &reader)?;
-    to.load_from(&format!("fd:{PIPE}"))?;
+    to.load_from_file(&reader)?;
     pipe.write_all(&bytes).context("the destination does not read its stream")?;
     let deadline = Deadline::after(TAKEN, "the destination to read its stream");
     while ioctl_fionread(&reader)? > 0 {
         std::thread::sleep(deadline.left()?.min(LOOK_AGAIN));
     }
     // It loads in its main loop, which answers when it has nothing more to load.
-    to.status()?;
+    if to.answers_while_it_loads() {
+        to.status()?;
+    }
     Ok(Rest { pipe, bytes: rest })
 }
 

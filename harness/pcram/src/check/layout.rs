@@ -91,6 +91,11 @@ fn layout(stream: &[u8]) -> Result<Vec<String>, StreamError> {
                 );
                 lines.push(description);
             }
+            RecordKind::DeviceState(DeviceState::Listed { sections }) => {
+                lines.extend(
+                    sections.iter().map(|it| format!("{:?}, {} bytes", it.header, it.length)),
+                );
+            }
             RecordKind::DeviceState(DeviceState::Unexamined { length }) => {
                 lines.push(format!("{length} bytes of device state"));
             }

@@ -9,6 +9,7 @@ use super::ram_file::{self, census};
 use super::trial::Trial;
 use crate::machine::incoming::Arrival;
 use crate::machine::launch::opt_value;
+use crate::machine::offers::Offers;
 use crate::machine::{Machine, sockets};
 use anyhow::{Context, Result};
 use attempt::{Afterwards, Attempt, judge};
@@ -110,13 +111,19 @@ impl Mismatch {
 fn live(source: &Party, destination: &Party) -> Result<Attempt> {
     let mut from = source.start_counting(SEED, None)?;
     let mut to = destination.start_waiting(&[])?;
-    for machine in [&mut from, &mut to] {
-        // With it, the source hears of the refusal before it gives the guest away.
-        machine.set_capabilities(&["return-path".to_owned()])?;
+    // With it, the source hears of the refusal before it gives the guest away.
+    let path = "return-path".to_owned();
+    let mut hears = true;
+    for party in [source, destination] {
+        hears &= Offers::of(&party.binary()?.path)?.capabilities.contains(&path);
+    }
+    if hears {
+        from.set_capabilities(&[path.clone()])?;
+        to.set_capabilities(&[path])?;
     }
     let _socket = from.migrate_to(&mut to)?;
     let mut attempt = await_refusal(&mut to, &destination.folder)?;
-    attempt.source = Some(afterwards(&mut from, true)?);
+    attempt.source = Some(afterwards(&mut from, hears)?);
     Ok(attempt)
 }
 

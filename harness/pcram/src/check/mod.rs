@@ -202,8 +202,16 @@ impl Bench<'_> {
         if check.file_on == FileOn::Tmpfs && !has_tmpfs() {
             return Ok(Some(format!("{TMPFS} is no tmpfs")));
         }
-        let mut unmet = check.needs.iter().map(|need| need.unmet(self));
+        // Not every QEMU has the machine type that the check runs on.
+        let machine = check.procedure.runs_a_machine().then(|| self.board(check).machine);
+        let machine = machine.map(Need::Machine);
+        let mut unmet = check.needs.iter().chain(&machine).map(|need| need.unmet(self));
         unmet.find_map(Result::transpose).transpose()
+    }
+
+    /// The QEMU that is asked what a QEMU of this revision can do: stock, where there is one.
+    fn reference(&self) -> &Binary {
+        self.stock.unwrap_or(self.patched)
     }
 
     fn run(&self, check: &Check, folder: &Path) -> Result<Finding> {

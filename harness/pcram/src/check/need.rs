@@ -34,6 +34,8 @@ pub enum Need {
     Device(String),
     /// An option, with its dash, e.g. `option -add-fd`.
     Option(String),
+    /// Something that stands in the help, e.g. `help rr=record`.
+    Help(String),
     /// A kind of URI that a migration can come from, e.g. `incoming file:`.
     Incoming(String),
     /// A file or device of the host's that can be opened for reading and writing.
@@ -56,6 +58,7 @@ impl TryFrom<String> for Need {
             ["machine", name] => Need::Machine(name.into()),
             ["device", name] => Need::Device(name.into()),
             ["option", name] => Need::Option(name.into()),
+            ["help", text] => Need::Help(text.into()),
             ["incoming", kind] => Need::Incoming(kind.into()),
             ["host", path] => Need::Host(path.into()),
             ["space", mib, path] => {
@@ -70,10 +73,8 @@ impl TryFrom<String> for Need {
 impl Need {
     /// The reason why it is not met; `None` where it is.
     pub(super) fn unmet(&self, bench: &Bench) -> Result<Option<String>> {
-        let (side, binary) = match bench.stock {
-            Some(stock) => ("stock", stock),
-            None => ("this", bench.patched),
-        };
+        let side = if bench.stock.is_some() { "stock" } else { "this" };
+        let binary = bench.reference();
         let lacking =
             |there: bool, what: String| (!there).then(|| format!("{side} QEMU has no {what}"));
         let offers = || Offers::of(&binary.path);
@@ -101,6 +102,7 @@ impl Need {
             Need::Option(name) => {
                 lacking(binary.option_help(name).is_some(), format!("option {name}"))
             }
+            Need::Help(text) => lacking(binary.help.contains(text), format!("{text} in its help")),
             Need::Incoming(kind) => {
                 let there = binary.help.contains(&format!("-incoming {kind}"));
                 lacking(there, format!("migration from {kind}"))
@@ -155,13 +157,14 @@ mod tests {
         assert_eq!(need("stock"), Ok(Need::Stock));
         assert_eq!(need("kvm"), Ok(Need::Kvm));
         type Named = fn(String) -> Need;
-        let named: [(&str, Named); 8] = [
+        let named: [(&str, Named); 9] = [
             ("capability", Need::Capability),
             ("parameter", Need::Parameter),
             ("mode", Need::Mode),
             ("machine", Need::Machine),
             ("device", Need::Device),
             ("option", Need::Option),
+            ("help", Need::Help),
             ("incoming", Need::Incoming),
             ("host", Need::Host),
         ];

@@ -9,7 +9,7 @@ use super::trial::Trial;
 use crate::machine::guest::Found;
 use anyhow::Result;
 use pcram_mirror::ram_list::{Carrier, RamBlock, bytes_total_with_ignored};
-use pcram_stream::{BlockSummary, DeviceState, Summary};
+use pcram_stream::{BlockSummary, DeviceSection, DeviceState, Summary};
 use serde::Deserialize;
 
 /// The check's own keys.
@@ -36,6 +36,7 @@ pub fn judge(terms: &Terms, stock: &Stream, patched: &Stream) -> Finding {
     wrong.extend(unlike_the_mirror("stock", terms, stock, &both));
     wrong.extend(unlike_the_mirror("patched", terms, patched, &here));
     wrong.extend(other_content(terms, stock, patched));
+    wrong.extend(more_behind(&stock.summary, &patched.summary));
     wrong.extend(unlike_the_terms("stock", terms, stock, true));
     wrong.extend(unlike_the_terms("patched", terms, patched, false));
     if let Some(torn) = stock.before.filter(|torn| torn.of_block == 0) {
@@ -95,6 +96,34 @@ fn unlike_the_terms(side: &str, terms: &Terms, stream: &Stream, sent: bool) -> V
         }
     }
     wrong
+}
+
+/// What patched has behind its RAM section beyond what stock has, where nothing but the names of the
+/// sections tells what is there: one that stock has too is as long there, and another one is too
+/// short for a page.
+fn more_behind(stock: &Summary, patched: &Summary) -> Vec<String> {
+    let (DeviceState::Listed { sections: there }, DeviceState::Listed { sections: here }) =
+        (&stock.device_state, &patched.device_state)
+    else {
+        return Vec::new();
+    };
+    let key = |section: &DeviceSection| (section.header.idstr.clone(), section.header.instance);
+    let more = here.iter().filter_map(|section| {
+        let DeviceSection { length, .. } = section;
+        let idstr = &section.header.idstr;
+        match there.iter().find(|other| key(other) == key(section)) {
+            Some(other) if other.length == *length => None,
+            Some(other) => Some(format!(
+                "patched: {length} bytes of {idstr} behind the RAM section, {} in stock's",
+                other.length
+            )),
+            None if *length < patched.page_size => None,
+            None => Some(format!(
+                "patched: {length} bytes of {idstr} behind the RAM section, which stock does not have"
+            )),
+        }
+    });
+    more.collect()
 }
 
 /// Blocks whose pages hold something else than stock's. The guest writes none of them, but for the

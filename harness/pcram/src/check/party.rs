@@ -80,7 +80,7 @@ impl<'a> Party<'a> {
 
     /// Where its RAM lies.
     pub fn layout(&self) -> Result<RamLayout> {
-        self.trial.board.with_ram(self.ram_mib).layout()
+        self.trial.layout_of(&self.trial.board.with_ram(self.ram_mib))
     }
 
     /// Its machine, and `extra` words beside it.

@@ -16,15 +16,17 @@ pub struct Provenance<'a> {
     pub series: Series,
     /// What it made of the source.
     pub applied: Applied,
+    /// The tree that was compiled, in hex: the patched one, with what has it build at all.
+    pub compiled: String,
     /// What was built beyond the pair, where it was.
     pub beyond: Option<Beyond>,
 }
 
 impl Provenance<'_> {
-    /// The text of a file in the patched tree; `None` where the tree does not have it.
+    /// The text of a file in the tree that was compiled; `None` where the tree does not have it.
     pub fn text(&self, path: &str) -> Result<Option<String>> {
         let store = self.cache.store()?;
-        let tree = store.find_tree(Oid::from_str(&self.applied.tree)?)?;
+        let tree = store.find_tree(Oid::from_str(&self.compiled)?)?;
         match tree.get_path(Path::new(path)) {
             Ok(entry) => {
                 let blob =

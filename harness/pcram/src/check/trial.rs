@@ -9,6 +9,7 @@ use crate::failure::Exit;
 use crate::images::Images;
 use crate::machine::binary::Binary;
 use crate::machine::launch::Launch;
+use crate::machine::offers::Offers;
 use crate::machine::{Machine, sockets};
 use crate::process::{Ending, run};
 use anyhow::{Result, ensure};
@@ -95,7 +96,7 @@ impl Trial<'_> {
     /// [`NotTried`] where there is no qemu-img, and where it cannot.
     pub fn create_disk(&self, folder: &Path) -> Result<PathBuf> {
         let mut create = Command::new(self.qemu_img()?);
-        create.args(["create", "-q", "-f", "qcow2", DISK, "1M"]).current_dir(folder);
+        create.args(["create", "-f", "qcow2", DISK, "1M"]).current_dir(folder);
         let mut said = String::new();
         let status = run(&mut create, Ending::Kill, CREATE, |line| said.push_str(line))?;
         ensure!(status.success(), "qemu-img cannot create a disk: {said}");
@@ -148,7 +149,14 @@ impl Trial<'_> {
 
     /// Where that RAM lies, as the mirror foretells it.
     pub fn layout(&self) -> Result<RamLayout> {
-        self.board.layout()
+        self.layout_of(&self.board)
+    }
+
+    /// The same of another machine. What its type is called in full is asked of the QEMU: `pc` is
+    /// not what it was.
+    pub fn layout_of(&self, board: &Board) -> Result<RamLayout> {
+        let offers = Offers::of(&self.bench.reference().path)?;
+        Board { machine: offers.in_full(&board.machine).to_owned(), ..board.clone() }.layout()
     }
 
     /// The words that give a QEMU the RAM file at `path`.

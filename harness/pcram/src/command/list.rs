@@ -33,10 +33,22 @@ pub fn run(global: Global, Args {}: Args) -> ExitCode {
 
 fn tell(run: &Run, step: &Step, patches: &Path, release: &Release) -> Result<()> {
     let dir = patches.join(&release.series);
+    if !release.has_series(patches) {
+        step.note(format!("{}: its series, {}, is not there yet", release.name, dir.display()));
+        return Ok(());
+    }
     let series = Series::load(&dir)?;
-    let count = series.patches.len();
-    let made_on = format!("{} {}", release.package.name, release.package.version);
-    step.note(format!("{}: {count} patches in {}, made on {made_on}", release.name, dir.display()));
+    let (name, count, made_on) = (&release.name, series.patches.len(), release.made_on());
+    step.note(format!("{name}: {count} patches in {}, made on {made_on}", dir.display()));
+    if release.package.is_none() {
+        step.note("  no distribution has it; `--git-url URL` names a git that does");
+    }
+    if let Some(toolchain) = &release.toolchain {
+        let dir = patches.join(toolchain);
+        let count = Series::load(&dir)?.patches.len();
+        let why = "so that it builds on a machine of today";
+        step.note(format!("  and {count} patches in {} on top, {why}", dir.display()));
+    }
     for source in cached(&run.cache, &release.name) {
         step.note(format!("  in the cache: {}", source.description()));
     }

@@ -1,10 +1,10 @@
 //! The steps that commands are made of: each takes what the one before it gave.
 
 use super::aim::Aim;
-use super::{Revision, Run, build, check, stop};
+use super::{Revision, Run, build, check, patches, stop};
 use crate::build::beyond::{self, pair_and_beyond};
 use crate::build::packages::{self, Use};
-use crate::build::{Flags, Pair, Request as BuildRequest, Variant, finished, pair};
+use crate::build::{Flags, Pair, Request as BuildRequest, Toolchain, Variant, finished, pair};
 use crate::check::Bench;
 use crate::check::catalogue::{Catalogue, Check};
 use crate::check::judge::judge;
@@ -17,7 +17,7 @@ use crate::machine::shell_word;
 use crate::series::{
     Applied, Obstacle, Onto, Series, Stopped, export as write_tree, write_applied,
 };
-use crate::source::{Choice, Origin, Release, Request, Source, Wanted, cached, local_git};
+use crate::source::{Choice, Origin, Release, Request, Source, Version, Wanted, cached, local_git};
 use anyhow::Result;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -174,7 +174,7 @@ pub(super) fn build<'a>(
     ensure(run, &request, &[Use::Build], options.yes)?;
     let source = take(run, &request, aim)?;
     let (series, applied) = apply(run, revision, aim, &source)?;
-    let request = build_request(run, revision, &source, options.jobs);
+    let request = build_request(run, revision, aim, &source, options.jobs)?;
     let (cache, events) = (&run.cache, &run.events);
     let (pair, beyond) = if thorough {
         let (pair, beyond) = pair_and_beyond(cache, events, &request, &series, &applied)?;
@@ -182,7 +182,8 @@ pub(super) fn build<'a>(
     } else {
         (pair(cache, events, &request, &variant(&series, &applied))?, None)
     };
-    Ok(Built { pair, provenance: Provenance { cache, series, applied, beyond } })
+    let compiled = pair.patched.tree.clone();
+    Ok(Built { pair, provenance: Provenance { cache, series, applied, compiled, beyond } })
 }
 
 /// The same, where it was built before; nothing is fetched or compiled.
@@ -190,11 +191,12 @@ pub(super) fn built<'a>(run: &'a Run, revision: &Revision, aim: &Aim) -> Result<
     let request = Request { offline: true, ..source_request(run, revision, &aim.wanted) };
     let source = take(run, &request, aim)?;
     let (series, applied) = apply(run, revision, aim, &source)?;
-    let request = build_request(run, revision, &source, None);
+    let request = build_request(run, revision, aim, &source, None)?;
     let cache = &run.cache;
     let pair = finished(cache, &request, &variant(&series, &applied))?;
     let beyond = beyond::finished(cache, &request, &series, &applied)?;
-    Ok(Built { pair, provenance: Provenance { cache, series, applied, beyond } })
+    let compiled = pair.patched.tree.clone();
+    Ok(Built { pair, provenance: Provenance { cache, series, applied, compiled, beyond } })
 }
 
 /// What is checked.
@@ -325,18 +327,38 @@ fn source_request(run: &Run, revision: &Revision, wanted: &Wanted) -> Request {
 fn build_request(
     run: &Run,
     revision: &Revision,
+    aim: &Aim,
     source: &Source,
     jobs: Option<NonZeroUsize>,
-) -> BuildRequest {
-    BuildRequest {
+) -> Result<BuildRequest> {
+    let toolchain = toolchain(run, &aim.wanted, source)?;
+    Ok(BuildRequest {
         source: source.tree.clone(),
-        // No revision needs a series of its own to build yet.
-        toolchain: String::new(),
-        flags: Flags::default(),
+        flags: Flags::default().with(toolchain.as_ref()),
+        toolchain,
         jobs: jobs.map_or_else(processors, NonZeroUsize::get),
         offline: run.global.offline,
         repeat: run.repeat("build", revision),
+    })
+}
+
+/// What has a source build on a machine of today: what the table names for the release; for another
+/// revision that of the nearest release, where it goes on.
+fn toolchain(run: &Run, wanted: &Wanted, source: &Source) -> Result<Option<Toolchain>> {
+    match wanted {
+        Wanted::Release(release) => toolchain_of(release),
+        Wanted::Other { releases, .. } => {
+            let version = Version::of_tree(&run.cache.store()?, &source.tree);
+            let found = toolchain_of(releases.nearest(version))?;
+            Ok(found.filter(|toolchain| toolchain.onto(&run.cache, &source.tree).is_ok()))
+        }
     }
+}
+
+/// The toolchain series that the table names for a release.
+pub(super) fn toolchain_of(release: &Release) -> Result<Option<Toolchain>> {
+    let Some(folder) = &release.toolchain else { return Ok(None) };
+    Toolchain::load(&patches()?.join(folder)).map(Some)
 }
 
 fn variant(series: &Series, applied: &Applied) -> Variant {

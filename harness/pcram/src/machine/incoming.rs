@@ -1,13 +1,18 @@
 //! What comes in at a destination, and what becomes of it there.
 
 use super::deadline::Deadline;
+use super::door::Door;
 use super::migration::ASK_AGAIN;
 use super::{Machine, sockets};
 use anyhow::{Result, bail};
 use serde_json::json;
+use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// The name in the monitor of a file that a stream comes from.
+const FILE: &str = "stream";
 
 /// What became of a stream at its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +40,29 @@ impl<G> Machine<G> {
     /// Has a QEMU that was started with `-incoming defer` load the stream at `uri`. One that ends
     /// before it has answered is for [`Machine::arrival`] to tell.
     pub fn load_from(&mut self, uri: &str) -> Result<()> {
+        if let Some(door) = &mut self.door {
+            return door.lead_to(uri, &self.folder);
+        }
         let answer = self.qmp.execute("migrate-incoming", json!({ "uri": uri }));
         if answer.is_err() && self.ended_within(ASK_AGAIN)?.is_some() {
             return Ok(());
         }
         answer.map(drop)
+    }
+
+    /// The same, with the stream that an open file holds: a pipe's, say.
+    pub fn load_from_file(&mut self, file: impl AsFd) -> Result<()> {
+        if let Some(door) = &mut self.door {
+            return door.feed(file.as_fd());
+        }
+        self.qmp.give_file(FILE, &file)?;
+        self.load_from(&format!("fd:{FILE}"))
+    }
+
+    /// Whether this QEMU answers its monitor while it loads, as far as the stream has come. One that
+    /// is older than `-incoming defer` reads its stream whole before it does anything else.
+    pub fn answers_while_it_loads(&self) -> bool {
+        self.door.as_ref().is_none_or(Door::is_closed)
     }
 
     /// Waits up to `limit` for what becomes of the stream.

@@ -4,6 +4,7 @@ pub mod back_end;
 pub mod binary;
 pub mod channel;
 pub mod deadline;
+mod door;
 pub mod guest;
 pub mod incoming;
 pub mod kind;
@@ -21,6 +22,7 @@ use crate::process::Group;
 use anyhow::{Context, Result};
 use binary::Binary;
 use deadline::Deadline;
+use door::Door;
 use guest::Guest;
 use kind::{Kind, Sockets, bare::Bare};
 use launch::Launch;
@@ -46,6 +48,8 @@ pub struct Machine<G = Guest> {
     /// Its guest.
     pub guest: G,
     folder: PathBuf,
+    /// Where it waits for its stream, where it cannot be told of it.
+    door: Option<Door>,
 }
 
 impl Machine {
@@ -69,6 +73,7 @@ impl<G> Machine<G> {
         let listen = |name: &str| UnixListener::bind(sockets.path().join(name));
         let (monitor, debug, serial) = (listen("monitor")?, listen("debug")?, listen("serial")?);
 
+        let (launch, door) = Door::open(binary, launch)?;
         let mut command = Command::new(&binary.path);
         let boot = kind.args(&launch.machine, folder)?;
         command.args(launch.args(sockets.path(), kind.debug_port(), &boot)).current_dir(folder);
@@ -95,7 +100,7 @@ impl<G> Machine<G> {
         let guest = kind.meet(Sockets { debug, serial }, folder)?;
         let qmp = Qmp::greet(monitor, &folder.join("monitor.log"))
             .with_context(|| format!("QEMU said: {}", said(folder)))?;
-        Ok(Machine { group, qmp, guest, folder: folder.to_owned() })
+        Ok(Machine { group, qmp, guest, folder: folder.to_owned(), door })
     }
 
     /// QEMU's process id.

@@ -2,6 +2,8 @@
 
 use super::binary::{Ended, run_to_end};
 use super::deadline::Deadline;
+use super::kind::Kind;
+use super::kind::bare::Bare;
 use super::launch::opt_value;
 use super::qmp::{Qmp, QmpError};
 use super::{START, accept_from, sockets};
@@ -24,6 +26,8 @@ const QUESTIONS: [&str; 3] =
 pub struct Offers {
     /// Machine types (`-machine help`).
     pub machines: BTreeSet<String>,
+    /// Machine types that are another name of one, and which.
+    pub aliases: BTreeMap<String, String>,
     /// Devices (`-device help`).
     pub devices: BTreeSet<String>,
     /// Migration capabilities (`query-migrate-capabilities`).
@@ -50,35 +54,71 @@ impl Offers {
         known.insert(path.to_owned(), Arc::clone(&offers));
         Ok(offers)
     }
+
+    /// What the machine type `machine` is called in full: `pc` is `pc-i440fx-10.0`, say.
+    pub fn in_full<'a>(&'a self, machine: &'a str) -> &'a str {
+        self.aliases.get(machine).map_or(machine, String::as_str)
+    }
+}
+
+/// Whether the device `device` of the binary at `path` has the property `property`.
+///
+/// # Errors
+/// A [`Failure`] where the binary does not run, or lists no property of it.
+pub fn has_property(path: &Path, device: &str, property: &str) -> Result<bool> {
+    // A QEMU of 2011 takes `help` for a property, and would run.
+    let said =
+        listed(path, "-device", [format!("{device},?"), format!("{device},help")], |said| {
+            said.contains('=')
+        })?;
+    Ok(properties(&said).contains(property))
 }
 
 fn ask(path: &Path) -> Result<Offers> {
-    let help = |of: &str| {
-        let ended = run_to_end(Command::new(path).args([of, "help"]))?;
-        if ended.status.is_some_and(|status| status.success()) {
-            return Ok(ended.stdout);
+    let words = || ["help", "?"].map(str::to_owned);
+    let boards = listed(path, "-machine", words(), |said| !machines(said).is_empty())?;
+    let listed = listed(path, "-device", words(), |said| !devices(said).is_empty())?;
+    let (machines, devices) = (machines(&boards), devices(&listed));
+    let migration = migration(&monitor(path, &machines)?);
+    Ok(Offers { machines, aliases: aliases(&boards), devices, ..migration })
+}
+
+/// What an option lists, asked for by the first of `words` that is answered by what `is_it`. Older
+/// QEMUs are asked for it by `?`, print it to standard error, and may end with an error all the same.
+fn listed(
+    path: &Path,
+    option: &str,
+    words: [String; 2],
+    is_it: fn(&str) -> bool,
+) -> Result<String> {
+    let mut said = Vec::new();
+    for word in words {
+        let ended = run_to_end(Command::new(path).args([option, &word]))?;
+        let answer = format!("{}{}", ended.stdout, ended.stderr);
+        if is_it(&answer) {
+            return Ok(answer);
         }
         let Ended { stderr, .. } = &ended;
-        let text = format!("{} {of} help {}, saying: {stderr}", path.display(), ended.how());
-        Err(anyhow::Error::from(Failure::new(Exit::DidNotBoot, text)))
-    };
-    Ok(Offers {
-        machines: machines(&help("-machine")?),
-        devices: devices(&help("-device")?),
-        ..migration(&monitor(path)?)
-    })
+        said.push(format!("{option} {word} {}, saying: {}", ended.how(), stderr.trim()));
+    }
+    let text = format!("{} lists nothing: {}", path.display(), said.join("; "));
+    Err(Failure::new(Exit::DidNotBoot, text).into())
 }
 
 /// What the monitor answers to the questions of migration, in their order; null where it does not
-/// know one. It is asked over a socket, question by question: a QEMU that is told to quit loses
+/// know one. Without the machine that is none (before 1.3), there has to be one with a firmware. It is asked over a socket, question by question: a QEMU that is told to quit loses
 /// what it has not written yet, and its description of QMP is longer than a pipe takes.
-fn monitor(path: &Path) -> Result<[Value; 3]> {
+fn monitor(path: &Path, machines: &BTreeSet<String>) -> Result<[Value; 3]> {
     let sockets = sockets::folder()?;
+    let board = if machines.contains("none") { "none" } else { "isapc" };
     let socket = sockets.path().join("monitor");
     let listener = UnixListener::bind(&socket)?;
     let chardev = format!("socket,id=monitor,path={}", opt_value(&socket));
     let mut command = Command::new(path);
-    command.args(["-machine", "none", "-nodefaults", "-display", "none", "-chardev", &chardev]);
+    command.args(["-machine", board, "-nodefaults", "-display", "none", "-chardev", &chardev]);
+    if board != "none" {
+        command.arg("-S").args(Bare.args(board, sockets.path())?).current_dir(sockets.path());
+    }
     command.args(["-mon", "chardev=monitor,mode=control"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let program = path.display();
@@ -102,8 +142,23 @@ fn monitor(path: &Path) -> Result<[Value; 3]> {
 
 /// `pc-i440fx-10.0  Standard PC (i440FX + PIIX, 1996) (default)`, below a heading.
 fn machines(help: &str) -> BTreeSet<String> {
-    let lines = help.lines().filter(|line| !line.ends_with(':'));
+    let lines = help.lines().skip_while(|line| *line != "Supported machines are:").skip(1);
     lines.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
+/// `pc  Standard PC (alias of pc-1.0)`.
+fn aliases(help: &str) -> BTreeMap<String, String> {
+    let of = |line: &str| {
+        let (_, rest) = line.split_once("(alias of ")?;
+        Some((line.split_whitespace().next()?.to_owned(), rest.split_once(')')?.0.to_owned()))
+    };
+    help.lines().filter_map(of).collect()
+}
+
+/// `  vgamem_mb=<uint32>`, and in 2011 `VGA.romfile=string`.
+fn properties(help: &str) -> BTreeSet<String> {
+    let names = help.lines().filter_map(|line| line.split_once('='));
+    names.map(|(name, _)| name.trim().rsplit('.').next().unwrap_or(name).to_owned()).collect()
 }
 
 /// `name "virtio-balloon-pci", bus PCI, alias "virtio-balloon"`.
@@ -147,6 +202,16 @@ mod tests {
         let help = "Supported machines are:\npc      Standard PC (alias of pc-i440fx-10.0)\n\
                     none                 empty machine\n";
         assert_eq!(machines(help), set(&["pc", "none"]));
+        assert_eq!(aliases(help), [("pc".to_owned(), "pc-i440fx-10.0".to_owned())].into());
+        let offers = Offers { aliases: aliases(help), ..Offers::default() };
+        assert_eq!([offers.in_full("pc"), offers.in_full("none")], ["pc-i440fx-10.0", "none"]);
+        let help = "VGA options:\n  vgamem_mb=<uint32>      -  (default: 16)\n";
+        assert_eq!(properties(help), set(&["vgamem_mb"]));
+        assert_eq!(
+            properties("VGA.addr=pci-devfn\nVGA.romfile=string\n"),
+            set(&["addr", "romfile"])
+        );
+        assert_eq!(machines("qemu: error while loading shared libraries: libfoo.so"), set(&[]));
         let help = "Controller/Bridge/Hub devices:\n\
                     name \"i82801b11-bridge\", bus PCI\n\nname \"vmgenid\"\n";
         assert_eq!(devices(help), set(&["i82801b11-bridge", "vmgenid"]));

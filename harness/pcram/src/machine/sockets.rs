@@ -4,6 +4,7 @@
 //! They lie in the temporary directory, or where they are asked for, under this process's id, so
 //! that what a killed run left is known by the id of a process that is gone.
 
+use super::kind::bare::ROM;
 use super::mounts;
 use anyhow::{Context, Result};
 use regex::Regex;
@@ -14,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// What may lie in such a folder.
-pub const NAMES: [&str; 8] =
-    ["monitor", "debug", "serial", "incoming", "channel", "cpr", "back-end", "ram,file"];
+pub const NAMES: [&str; 9] =
+    ["monitor", "debug", "serial", "incoming", "channel", "cpr", "back-end", "ram,file", ROM];
 
 /// A new folder, removed when dropped. The first call of a process removes what killed runs left.
 pub fn folder() -> Result<TempDir> {

@@ -9,6 +9,7 @@ use git2::{Oid, Repository};
 
 use super::Series;
 use super::images::base_images;
+use crate::failure::Failure;
 use crate::source::{Release, Releases, Version};
 
 /// A series, and how near it is to a tree.
@@ -50,7 +51,7 @@ pub fn nearest(
     let version = Version::of_tree(store, tree);
     let tree = store.find_tree(Oid::from_str(tree)?)?;
     let mut compared = Vec::new();
-    for release in releases.all() {
+    for release in releases.all().iter().filter(|release| release.has_series(patches)) {
         let images = base_images(&Series::load(&patches.join(&release.series))?.patches);
         let own = Version::parse(&release.name);
         let candidate = Candidate {
@@ -64,7 +65,10 @@ pub fn nearest(
     compared.sort_by_key(|(candidate, own, _)| {
         (Reverse(candidate.per_mille()), candidate.distance.unwrap_or(u32::MAX), Reverse(*own))
     });
-    let release = compared[0].2.clone();
+    let Some((.., release)) = compared.first().cloned() else {
+        return Err(Failure::usage(format!("{} has no series", patches.display())).into());
+    };
+    let release = release.clone();
     let dir = patches.join(&release.series);
     Ok(Nearest { release, dir, candidates: compared.into_iter().map(|(it, ..)| it).collect() })
 }

@@ -84,11 +84,18 @@ impl Wanted {
     }
 
     /// The release whose package has what `tree` may lack: its own, or the nearest.
-    fn donor(&self, store: &Repository, tree: &str) -> &Release {
+    fn donor(&self, store: &Repository, tree: &str) -> Option<&Release> {
         match self {
-            Wanted::Release(release) => release,
-            Wanted::Other { releases, .. } => releases.nearest(Version::of_tree(store, tree)),
+            Wanted::Release(release) => Some(release),
+            Wanted::Other { releases, .. } => {
+                releases.nearest_package(Version::of_tree(store, tree))
+            }
         }
+    }
+
+    /// Whether a distribution has it as a source package.
+    fn has_package(&self) -> bool {
+        matches!(self, Wanted::Release(Release { package: Some(_), .. }))
     }
 }
 
@@ -129,6 +136,7 @@ impl Request {
         let known = !self.refresh && !cached(cache, self.wanted.name()).is_empty();
         let mut uses = vec![Use::Trees];
         let package = matches!(self.choice(), Choice::Auto | Choice::Package);
+        let package = package && self.wanted.has_package();
         if package && !known && !self.offline && apt::is_there() {
             uses.push(Use::SourcePackage);
         }
@@ -164,10 +172,11 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// A git that the user named, and then the package. One that is to lie here must be there: its
-    /// name is mistyped else, and another source would be taken unnoticed.
+    /// A git that the user named, and then the package, or for a release that has none what the
+    /// cache has from a git. A git that is to lie here must be there: its name is mistyped else, and
+    /// another source would be taken unnoticed.
     fn auto(&self) -> Result<Source> {
-        let Request { wanted, git_url, .. } = self.request;
+        let Request { wanted, git_url, refresh, .. } = self.request;
         let mut silent = Vec::new();
         if let Some(url) = git_url {
             match self.git() {
@@ -175,6 +184,13 @@ impl Fetch<'_> {
                 Ok(source) => return Ok(source),
                 Err(error) => silent.push(format!("the git does not answer: {error:#}")),
             }
+        }
+        if !wanted.has_package()
+            && !refresh
+            && let Some(source) = cached(self.cache, wanted.name()).into_iter().next()
+        {
+            silent.iter().for_each(|reason| self.step.note(reason));
+            return Ok(self.known(source));
         }
         match self.own_package() {
             Ok(source) => {
@@ -210,10 +226,17 @@ impl Fetch<'_> {
         if !refresh && let Some(source) = record::package(self.cache, &release.name) {
             return Ok(self.known(source));
         }
+        let package = release.package.as_ref().ok_or_else(|| {
+            Failure::missing(format!(
+                "no distribution has a source package of QEMU {}, which upstream's git calls {}",
+                release.name,
+                release.default_revision()
+            ))
+        })?;
         if *offline {
             return Err(self.not_here("its source package").into());
         }
-        let (tree, origin) = package::fetch(self.cache, self.step, &release.package)?;
+        let (tree, origin) = package::fetch(self.cache, self.step, package)?;
         self.keep(&release.name, tree, origin)
     }
 
@@ -234,7 +257,22 @@ impl Fetch<'_> {
             }
         }
         let (tree, origin) = git::fetch(self.cache, self.step, url, &rev)?;
+        if git_rev.is_none() {
+            self.compare_with_the_table(&origin);
+        }
         self.keep(wanted.name(), tree, origin)
+    }
+
+    /// Tells where a tag is not the commit that the table has for it.
+    fn compare_with_the_table(&self, origin: &Origin) {
+        if let Wanted::Release(Release { git: Some(git), .. }) = &self.request.wanted
+            && let (Some(known), Origin::Git { rev, commit, .. }) = (&git.commit, origin)
+            && known != commit
+        {
+            self.step.note(format!(
+                "{rev} is the commit {commit} there, and {known} is what the series was made on"
+            ));
+        }
     }
 
     fn tree(&self) -> Result<Source> {
@@ -278,10 +316,12 @@ impl Fetch<'_> {
         }
         let lacking = fill::lacking(&store, source.tree_id()?);
         if !lacking.is_empty() {
-            let donor = self.request.wanted.donor(&store, &source.tree);
-            let package = self.package(donor).with_context(|| {
+            let what = || {
                 format!("looking for {}, which {} lacks", lacking.join(", "), source.description())
-            })?;
+            };
+            let donor = self.request.wanted.donor(&store, &source.tree);
+            let donor = donor.context("no release has a source package").with_context(what)?;
+            let package = self.package(donor).with_context(what)?;
             fill::fill(self.cache, &mut source, &package)?;
         }
         source.save(self.cache)?;

@@ -26,10 +26,13 @@ pub struct Release {
     pub name: String,
     /// The folder of its series, beside the table.
     pub series: String,
-    /// The source package that the series was made on.
-    pub package: Package,
+    /// The source package that the series was made on; none where no distribution has one.
+    pub package: Option<Package>,
     /// What the upstream git calls it.
     pub git: Option<GitName>,
+    /// The folder of the series that has it build on a machine of today, beside the table; none
+    /// where it builds as it is.
+    pub toolchain: Option<String>,
 }
 
 /// A source package of a distribution.
@@ -56,6 +59,8 @@ pub struct Package {
 pub struct GitName {
     /// The tag.
     pub tag: String,
+    /// The commit that the series was made on, in hex, where it was made on the git's tree.
+    pub commit: Option<String>,
 }
 
 impl Releases {
@@ -99,12 +104,25 @@ impl Releases {
     /// The release whose version is nearest to `version`, of two as near the newer; the first
     /// where there is nothing to compare.
     pub fn nearest(&self, version: Option<Version>) -> &Release {
+        self.nearest_of(version, |_| true).unwrap_or(self.first())
+    }
+
+    /// The same, of those that have a source package.
+    pub fn nearest_package(&self, version: Option<Version>) -> Option<&Release> {
+        self.nearest_of(version, |release| release.package.is_some())
+    }
+
+    fn nearest_of(
+        &self,
+        version: Option<Version>,
+        eligible: impl Fn(&Release) -> bool,
+    ) -> Option<&Release> {
         let distance = |release: &&Release| {
             let own = Version::parse(&release.name);
             let distance = version.zip(own).map(|(version, own)| version.distance(own));
             (distance.unwrap_or(u32::MAX), Reverse(own))
         };
-        self.release.iter().min_by_key(distance).unwrap_or(self.first())
+        self.release.iter().filter(|release| eligible(release)).min_by_key(distance)
     }
 
     /// The release called `name`.
@@ -135,22 +153,58 @@ impl Release {
     /// Names become parts of paths and of command lines, and hashes are compared: each must look
     /// like what it is.
     fn check(&self) -> Result<()> {
-        let package = &self.package;
-        for (field, value, shape) in [
+        let mut fields = vec![
             ("name", &self.name, r"^[0-9A-Za-z][0-9A-Za-z._-]*$"),
             ("series", &self.series, r"^[0-9A-Za-z][0-9A-Za-z._-]*$"),
-            ("package.name", &package.name, r"^[a-z0-9][a-z0-9+.-]+$"),
-            ("package.suite", &package.suite, r"^[a-z][a-z0-9-]*$"),
-            ("package.line", &package.line, r"^[0-9]+(\.[0-9]+)*$"),
-            ("package.version", &package.version, r"^([0-9]+:)?[0-9][0-9A-Za-z.+~-]*$"),
-            ("package.dsc-sha256", &package.dsc_sha256, r"^[0-9a-f]{64}$"),
-            ("package.base", &package.base, r"^[0-9a-f]{40}$"),
-        ] {
+        ];
+        if let Some(toolchain) = &self.toolchain {
+            fields.push((
+                "toolchain",
+                toolchain,
+                r"^[0-9A-Za-z][0-9A-Za-z._-]*(/[0-9A-Za-z][0-9A-Za-z._-]*)*$",
+            ));
+        }
+        let commit = self.git.as_ref().and_then(|git| git.commit.as_ref());
+        if let Some(commit) = commit {
+            fields.push(("git.commit", commit, r"^[0-9a-f]{40}$"));
+        }
+        match &self.package {
+            Some(package) => fields.extend([
+                ("package.name", &package.name, r"^[a-z0-9][a-z0-9+.-]+$"),
+                ("package.suite", &package.suite, r"^[a-z][a-z0-9-]*$"),
+                ("package.line", &package.line, r"^[0-9]+(\.[0-9]+)*$"),
+                ("package.version", &package.version, r"^([0-9]+:)?[0-9][0-9A-Za-z.+~-]*$"),
+                ("package.dsc-sha256", &package.dsc_sha256, r"^[0-9a-f]{64}$"),
+                ("package.base", &package.base, r"^[0-9a-f]{40}$"),
+            ]),
+            None if commit.is_none() => {
+                let text = "it has no package, and no git.commit either, to say what it is";
+                return Err(Failure::usage(text).into());
+            }
+            None => {}
+        }
+        for (field, value, shape) in fields {
             if !Regex::new(shape)?.is_match(value) {
                 return Err(Failure::usage(format!("{field} is {value:?}, not {shape}")).into());
             }
         }
         Ok(())
+    }
+
+    /// Whether its series is there, in the folder `patches` beside the table.
+    pub fn has_series(&self, patches: &Path) -> bool {
+        patches.join(&self.series).join("series").is_file()
+    }
+
+    /// What its series was made on, in words.
+    pub fn made_on(&self) -> String {
+        match (&self.package, &self.git) {
+            (Some(Package { name, version, .. }), _) => format!("{name} {version}"),
+            (None, Some(GitName { tag, commit: Some(commit) })) => {
+                format!("{tag} of upstream's git, commit {}", &commit[..12])
+            }
+            (None, _) => "nothing that is known".to_owned(),
+        }
     }
 }
 
@@ -167,11 +221,31 @@ mod tests {
     fn the_table_is_sound_and_its_series_are_there() {
         let releases = Releases::read(&patches().join("releases.toml")).unwrap();
         for release in releases.all() {
-            assert!(patches().join(&release.series).is_dir(), "no folder {}", release.series);
+            if release.package.is_some() {
+                assert!(release.has_series(&patches()), "no folder {}", release.series);
+            }
             let of_the_line = crate::source::package::is_of_line;
-            assert!(of_the_line(&release.package.version, &release.package.line));
+            if let Some(package) = &release.package {
+                assert!(of_the_line(&package.version, &package.line));
+            }
+            if let Some(toolchain) = &release.toolchain {
+                assert!(patches().join(toolchain).join("series").is_file(), "no {toolchain}");
+            }
         }
         assert_eq!(releases.find("10.0").unwrap().name, "10.0");
+    }
+
+    #[test]
+    fn a_release_that_no_distribution_has_stands_behind_those_that_one_has() {
+        let releases = Releases::read(&patches().join("releases.toml")).unwrap();
+        assert!(releases.all().is_sorted_by_key(|release| release.package.is_none()));
+        assert!(releases.first().package.is_some());
+        let old = releases.find("1.0").unwrap();
+        assert_eq!(old.default_revision(), "v1.0");
+        assert_eq!(old.made_on(), "v1.0 of upstream's git, commit 1c8a881daaca");
+        let near = Version::parse("1.0");
+        assert_eq!(releases.nearest(near).name, "1.0");
+        assert_eq!(releases.nearest_package(near).unwrap().name, "5.2");
     }
 
     #[test]
@@ -185,12 +259,15 @@ mod tests {
     #[test]
     fn a_table_that_is_not_sound_is_refused_by_name() {
         let good = fs::read_to_string(patches().join("releases.toml")).unwrap();
-        let hash = &Releases::parse(&good).unwrap().first().package.dsc_sha256.clone();
+        let hash = &Releases::parse(&good).unwrap().first().package.clone().unwrap().dsc_sha256;
         for (from, to, names) in [
             ("name = \"10.0\"", "name = \"../10.0\"", "name is"),
             ("line = \"10.0\"", "line = \"ten\"", "package.line is"),
             (hash, "0123", "package.dsc-sha256 is"),
             ("suite =", "sweet =", "sweet"),
+            ("toolchain = \"", "toolchain = \"../", "toolchain is"),
+            ("commit = \"", "commit = \"x", "git.commit is"),
+            ("commit = ", "# ", "no package, and no git.commit"),
         ] {
             let bad = good.replacen(from, to, 1);
             assert_ne!(bad, good);

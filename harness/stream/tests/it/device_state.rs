@@ -200,7 +200,10 @@ fn descriptions_that_are_none() {
 fn without_a_description_the_end_must_look_like_one() {
     let unexamined = |length| DeviceState::Unexamined { length };
     let old = || ended(Stream::v1_0()).section(4, 5, "timer", 0, 3);
-    assert_eq!(state_of(&old().u8(0).bytes), unexamined(20));
+    assert_eq!(
+        state_of(&ended(Stream::v1_0()).section(4, 5, "t", 0, 3).u8(0).bytes),
+        unexamined(16)
+    );
     assert_eq!(state_of(&ended(Stream::v1_0()).u8(0).bytes), unexamined(1));
     let ram = ended(Stream::v10_0());
     assert_eq!(state_of(&ram.clone().u8(0).bytes), unexamined(1));
@@ -217,6 +220,37 @@ fn without_a_description_the_end_must_look_like_one() {
     ] {
         let length = stream.bytes.len();
         assert_eq!(error_of(&stream.bytes), (length, format!("{missing} {end}")));
+    }
+}
+
+/// Before 2.3: each section begins with its name, and with an id above the last one's.
+#[test]
+fn sections_without_a_description_are_told_apart_by_their_names() {
+    let listed = |stream: &[u8]| match state_of(stream) {
+        DeviceState::Listed { sections } => sections
+            .into_iter()
+            .map(|it| (it.offset.0 as usize, it.header.id, it.header.idstr, it.length))
+            .collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let ram = ended(Stream::v1_0());
+    let timer = ram.clone().section(4, 5, "timer", 0, 3).raw(&[4, 0, 0]);
+    // Of an id that is not above the last one's, it is a part of what the section holds.
+    let timer = timer.section(4, 5, "like", 0, 1);
+    let both = timer.clone().device(9, "0000:00:02.0/vga").finish();
+    assert_eq!(
+        listed(&both),
+        [
+            (ram.bytes.len(), 5, "timer".to_owned(), 21),
+            (timer.bytes.len(), 9, "0000:00:02.0/vga".into(), 39),
+        ]
+    );
+    // Neither numbers that are large nor names that are none begin a section.
+    for (id, idstr, instance, version) in
+        [(10_000, "pci", 0, 1), (9, "p\u{1}i", 0, 1), (9, "p", 0, 1), (9, "pci", 1 << 20, 1)]
+    {
+        let stream = timer.clone().section(4, id, idstr, instance, version).u8(0);
+        assert_eq!(listed(&stream.bytes).len(), 1, "{id} {idstr:?} {instance} {version}");
     }
 }
 

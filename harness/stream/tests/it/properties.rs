@@ -154,7 +154,11 @@ proptest! {
                 prop_assert!(new);
                 prop_assert_eq!(sections.len(), devices as usize);
             }
-            DeviceState::Unexamined { .. } => prop_assert!(!new),
+            DeviceState::Listed { sections } => {
+                prop_assert!(!new);
+                prop_assert_eq!(sections.len(), devices as usize);
+            }
+            DeviceState::Unexamined { .. } => prop_assert!(!new && devices == 0),
         }
     }
 

@@ -48,7 +48,9 @@ fn a_stream_of_1_0() {
             "4210 SectionEnd(2)",
             "4215 page 1+0x0 full 4096x1",
             "8323 EndOfSection",
-            "8331 DeviceState(Unexamined { length: 48 })",
+            "8331 DeviceState(Listed { sections: [DeviceSection { offset: StreamOffset(8331), \
+             header: SectionHeader { id: 5, idstr: \"timer\", instance: 0, version: 3 }, \
+             length: 28 }] })",
         ]
     );
 }

@@ -1,7 +1,9 @@
 //! A block beside RAM that the guest can write: what it holds must be in the stream.
 
 use crate::machine::Machine;
+use crate::machine::binary::Binary;
 use crate::machine::launch::opt_value;
+use crate::machine::offers::has_property;
 use anyhow::{Context, Result};
 use pcram_guests::stamp::{PAGE_SIZE, Span};
 use pcram_stream::{BlockOffset, Memory};
@@ -53,18 +55,28 @@ pub struct Kept {
 }
 
 impl Beside {
-    /// The words that add all these to a machine whose files lie in `folder`.
-    pub fn args(all: &[Beside], folder: &Path) -> Vec<String> {
-        let plugged = all.iter().any(|each| *each != Beside::Vga);
-        let slots = if plugged { words(&["-m", SLOTS]) } else { Vec::new() };
-        slots.into_iter().chain(all.iter().flat_map(|each| each.words(folder))).collect()
+    /// The words that add all these to a machine of the QEMU `binary` whose files lie in `folder`.
+    ///
+    /// # Errors
+    /// Where the QEMU cannot be asked for its card's properties.
+    pub fn args(all: &[Beside], binary: &Binary, folder: &Path) -> Result<Vec<String>> {
+        // Before 1.2, a card has that much memory and no other.
+        let sized = all.contains(&Beside::Vga) && has_property(&binary.path, "VGA", "vgamem_mb")?;
+        Ok(Beside::words_of(all, sized, folder))
     }
 
-    fn words(self, folder: &Path) -> Vec<String> {
+    fn words_of(all: &[Beside], sized: bool, folder: &Path) -> Vec<String> {
+        let plugged = all.iter().any(|each| *each != Beside::Vga);
+        let slots = if plugged { words(&["-m", SLOTS]) } else { Vec::new() };
+        slots.into_iter().chain(all.iter().flat_map(|each| each.words(sized, folder))).collect()
+    }
+
+    fn words(self, sized: bool, folder: &Path) -> Vec<String> {
         let (id, size) = (self.name(), SIZE >> 20);
         let backend = match self {
             Beside::Vga => {
-                return words(&["-device", &format!("VGA,romfile=,vgamem_mb={size}")]);
+                let memory = if sized { format!(",vgamem_mb={size}") } else { String::new() };
+                return words(&["-device", &format!("VGA,romfile={memory}")]);
             }
             Beside::Dimm => format!("memory-backend-ram,id={id},size={size}M"),
             Beside::SharedDimm => {
@@ -186,9 +198,11 @@ mod tests {
 
     #[test]
     fn slots_are_asked_for_once_and_only_for_what_is_plugged() {
-        let words = |all: &[Beside]| Beside::args(all, Path::new("/a,b")).join(" ");
+        let words = |all: &[Beside]| Beside::words_of(all, true, Path::new("/a,b")).join(" ");
         assert_eq!(words(&[]), "");
         assert_eq!(words(&[Beside::Vga]), "-device VGA,romfile=,vgamem_mb=8");
+        let old = Beside::words_of(&[Beside::Vga], false, Path::new("/"));
+        assert_eq!(old, ["-device", "VGA,romfile="]);
         assert_eq!(
             words(&[Beside::Dimm, Beside::SharedDimm]),
             "-m slots=2,maxmem=4G -object memory-backend-ram,id=dimm,size=8M \

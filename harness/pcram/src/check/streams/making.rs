@@ -45,7 +45,7 @@ impl Making<'_> {
         let guest = self.guest();
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot create {}", self.folder.display()))?;
-        let mut launch = self.launch();
+        let mut launch = self.launch(binary)?;
         beside.iter().try_for_each(|beside| beside.prepare(&self.folder))?;
         if via == Via::Savevm {
             self.trial.create_disk(&self.folder)?;
@@ -120,7 +120,7 @@ impl Making<'_> {
 
     /// A QEMU that awaits a migration at `uri`.
     fn destination(&self, binary: &Binary, uri: &str) -> Result<Machine> {
-        let mut launch = self.launch();
+        let mut launch = self.launch(binary)?;
         let deferred = !self.recipe.with.is_empty() || !self.recipe.set.is_empty();
         let incoming = if deferred { "defer" } else { uri };
         launch.extra.extend(["-incoming".to_owned(), incoming.to_owned()]);
@@ -208,12 +208,12 @@ impl Making<'_> {
         Ok(Stream { load: source.load, kept, told: source.told.clone(), ..stream })
     }
 
-    fn launch(&self) -> Launch {
+    fn launch(&self, binary: &Binary) -> Result<Launch> {
         let mut launch = self.trial.launch();
         let words = self.ram_file.as_deref().map(|path| self.trial.ram_file_args(path));
         launch.extra.extend(words.into_iter().flatten());
-        launch.extra.extend(Beside::args(&self.recipe.beside, &self.folder));
-        launch
+        launch.extra.extend(Beside::args(&self.recipe.beside, binary, &self.folder)?);
+        Ok(launch)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::build::{Held, held};
 use crate::cache::{Cache, Kind};
 use crate::check::Bench;
 use crate::check::catalogue::{Catalogue, Check};
-use crate::command::patches;
+use crate::command::{patches, steps::toolchain_of};
 use crate::event::{Events, Outcome, Step};
 use crate::images::images;
 use crate::machine::binary::Binary;
@@ -26,6 +26,14 @@ pub(super) fn tell(step: &Step, cache: Option<&Cache>, thorough: bool) -> Result
     });
     for release in releases.all() {
         let dir = patches.join(&release.series);
+        if !release.has_series(&patches) {
+            step.note(format!("{}: its series is not there yet", release.name));
+            continue;
+        }
+        if release.package.is_none() {
+            step.note(format!("{}: no distribution has it: {}", release.name, release.made_on()));
+            step.note("  `--git-url URL` names a git that has it");
+        }
         let found = cache.map(|cache| in_cache(step, cache, release, &dir)).transpose()?;
         let found = found.unwrap_or_default();
         built += usize::from(found.stock.is_some() && found.patched.is_some());
@@ -71,10 +79,10 @@ fn has_guests(cache: &Cache) -> bool {
 
 /// Tells what the cache holds of a revision; the emulators of the first source that has one.
 fn in_cache(step: &Step, cache: &Cache, release: &Release, dir: &Path) -> Result<Held> {
-    let series = Series::load(dir)?;
+    let (series, toolchain) = (Series::load(dir)?, toolchain_of(release)?);
     let mut found = Held::default();
     for source in cached(cache, &release.name) {
-        let here = held(cache, &source.tree, &series.id)?;
+        let here = held(cache, &source.tree, &series.id, toolchain.as_ref())?;
         let state = |there: &Option<_>| if there.is_some() { "built" } else { "not built" };
         let (stock, patched) = (state(&here.stock), state(&here.patched));
         step.note(format!("{}: {}", release.name, source.description()));

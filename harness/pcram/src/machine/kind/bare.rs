@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Its image, in the run folder.
-const ROM: &str = "bare.bin";
+pub const ROM: &str = "bare.bin";
 
 /// The bare guest.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +24,13 @@ impl Kind for Bare {
         let rom = folder.join(ROM);
         fs::write(&rom, pcram_guests::BARE)
             .with_context(|| format!("cannot write {}", rom.display()))?;
-        let mut args = vec!["-bios", ROM];
+        // With a slash in it, a QEMU of 2011 takes it as a path.
+        let mut args = vec!["-bios".to_owned(), format!("./{ROM}")];
         if machine == "isapc" {
             // Its own CPU, a 486, has no long mode.
-            args.extend(["-cpu", "qemu64"]);
+            args.extend(["-cpu", "qemu64"].map(str::to_owned));
         }
-        Ok(args.into_iter().map(str::to_owned).collect())
+        Ok(args)
     }
 
     fn meet(&self, sockets: Sockets, folder: &Path) -> Result<Guest> {
