@@ -5,7 +5,7 @@ use pcram::check::watched::{Requests, Watched};
 use qemu_tests::skip;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use tempfile::TempDir;
 
 const PAGE: u64 = 4096;
@@ -44,6 +44,19 @@ fn each_page_that_is_read_or_written_is_counted_and_no_other() {
     assert_eq!(fs::read(folder.path().join("content")).unwrap()[5 * 4096..][..2], [1, 7]);
     watched.fail_from_now_on();
     assert!(file.read_exact_at(&mut byte, 0).is_err());
+}
+
+#[test]
+fn a_folder_with_one_file_is_what_is_seen() {
+    let Some((watched, _folder)) = watched("a_folder_with_one_file_is_what_is_seen") else { return };
+    let mount = watched.path().parent().unwrap();
+    let root = fs::metadata(mount).unwrap();
+    assert!(root.is_dir());
+    assert_eq!(root.permissions().mode() & 0o777, 0o700);
+    let file = fs::metadata(watched.path()).unwrap();
+    assert!(file.is_file());
+    assert_eq!((file.len(), file.permissions().mode() & 0o777), (8 * PAGE, 0o600));
+    assert!(!mount.join("other").exists());
 }
 
 #[test]

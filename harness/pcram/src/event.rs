@@ -4,6 +4,7 @@
 //! (terminal, JSON) implement [`Report`] and know nothing that is not in an event. The JSON form
 //! carries [`SCHEMA`]; a reader that meets a higher number than it knows should refuse.
 
+use crate::posting::claims::Tried;
 use crate::process;
 use serde::Serialize;
 use std::fmt;
@@ -167,6 +168,8 @@ pub enum Event {
     Row(Row),
     /// A promise was judged from its rows.
     Judged(Judgement),
+    /// A claim of a thread was judged from its rows.
+    Claimed(Tried),
     /// The last event of every run.
     RunFinished {
         /// The process exit code.

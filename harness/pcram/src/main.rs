@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use pcram::command::{
     self, apply, boot, build, cache, check, completions, doctor, fetch, import, list, manual,
-    refresh, verify,
+    refresh, reproduce, verify,
 };
 use std::process::ExitCode;
 
@@ -33,6 +33,8 @@ enum Command {
     Refresh(refresh::Args),
     /// Make a series of a mailing-list posting, with what mail did to it undone
     Import(import::Args),
+    /// Try what a mailing-list thread claims of its patch, on a QEMU built from it
+    Reproduce(reproduce::Args),
     /// Build QEMU without and with the series
     Build(build::Args),
     /// Try the checks on QEMUs that were built before
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Apply(args) => apply::run(global, args),
         Command::Refresh(args) => refresh::run(global, args),
         Command::Import(args) => import::run(global, args),
+        Command::Reproduce(args) => reproduce::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Boot(args) => boot::run(global, args),

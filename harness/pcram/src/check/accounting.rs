@@ -311,4 +311,27 @@ mod tests {
         );
         assert!(judged(&stock, &stock).contains("with 16384 bytes of RAM"));
     }
+
+    #[test]
+    fn what_all_channels_have_is_added_up() {
+        let mut stream = Stream::read("pc.ram", &plain(&[])).unwrap();
+        let alone = Seen::of(&stream, None);
+        let channel = |length, packets| ChannelSummary { length, packets, ..Default::default() };
+        stream.summary.channels = vec![channel(100, 3), channel(20, 4)];
+        let both = Seen::of(&stream, None);
+        assert_eq!((both.length, both.packets), (alone.length + 120, 7));
+        assert_eq!(both.records, alone.records);
+    }
+
+    #[test]
+    fn a_snapshot_has_all_ram_with_stock_and_less_without() {
+        let stream = Stream::read("pc.ram", &plain(&[])).unwrap();
+        let ram = stream.summary.block("pc.ram").unwrap().used_length;
+        let wrong = |there, here| {
+            let summary = judge_saved(&Terms::plain("pc.ram"), (there, &stream), (here, &stream));
+            summary.summary.contains("bytes of RAM")
+        };
+        assert!(!wrong(ram, ram - 1));
+        assert!(wrong(ram - 1, ram - 1) && wrong(ram, ram) && wrong(ram, ram + 1));
+    }
 }

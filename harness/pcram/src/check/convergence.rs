@@ -52,18 +52,26 @@ struct Run {
 impl Convergence {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let ram_file = trial.ram_file_args(&trial.ram_file()?);
-        let patched =
-            self.run(trial, trial.patched(), "patched", &ram_file, |run| run.gathered >= AT_MOST);
+        let patched = self.run(trial, trial.patched(), "patched", &ram_file, Run::is_too_much);
         let patched = patched.context("with the patched QEMU")?;
         if !patched.completed {
             return Ok(judge(trial.block(), &Run::default(), &patched, false));
         }
-        let stock = self.run(trial, trial.stock()?, "stock", &[], |run| {
-            run.gathered >= patched.gathered + self.rounds
-                && run.milliseconds >= AS_LONG * patched.milliseconds
-        });
+        let stock =
+            self.run(trial, trial.stock()?, "stock", &[], |run| self.outlasts(run, &patched));
         let stock = stock.context("with the stock QEMU")?;
         Ok(judge(trial.block(), &stock, &patched, self.rate))
+    }
+
+    /// Whether stock's migration went on for so much longer that it will not end.
+    fn outlasts(&self, stock: &Run, patched: &Run) -> bool {
+        stock.gathered >= patched.gathered + self.rounds
+            && stock.milliseconds >= AS_LONG * patched.milliseconds
+    }
+
+    /// What may be sent in a second, in bytes.
+    fn bandwidth(&self) -> u64 {
+        self.bandwidth_mib << 20
     }
 
     /// Migrates under a guest that writes all its RAM, until that has ended or is `enough`.
@@ -81,26 +89,48 @@ impl Convergence {
         machine.limit_downtime(DOWNTIME)?;
         let before = machine.guest.swept();
         machine.migrate("exec:cat > /dev/null")?;
-        let (mut run, mut held_back, mut given_up) = (Run::default(), true, false);
+        let (mut run, mut rein) = (Run::default(), Rein::at(before));
         let (end, last) = machine.migration_over(|machine, state| {
             run.note(state);
-            if held_back && machine.guest.swept() > before {
-                machine.limit_migration(self.bandwidth_mib << 20)?;
-                held_back = false;
+            if rein.lets_go(machine.guest.swept()) {
+                machine.limit_migration(self.bandwidth())?;
             }
-            if enough(&run) && !given_up {
+            if rein.gives_up(enough(&run)) {
                 machine.cancel_migration()?;
-                given_up = true;
             }
             Ok(())
         })?;
-        if end == End::Completed {
-            run.note(&last);
-        }
-        run.completed = end == End::Completed;
-        run.sweeps = machine.guest.swept() - before;
+        let run = run.over(end, &last, before, machine.guest.swept());
         machine.kill()?;
         Ok(run)
+    }
+}
+
+/// What is done once in the course of a migration, and when.
+struct Rein {
+    before: u64,
+    held_back: bool,
+    given_up: bool,
+}
+
+impl Rein {
+    /// Of a guest that had finished so many sweeps when the migration began.
+    fn at(before: u64) -> Rein {
+        Rein { before, held_back: true, given_up: false }
+    }
+
+    /// Whether now is when it may send more: the guest has written all its RAM meanwhile.
+    fn lets_go(&mut self, swept: u64) -> bool {
+        let now = self.held_back && swept > self.before;
+        self.held_back &= !now;
+        now
+    }
+
+    /// Whether now is when it is cancelled.
+    fn gives_up(&mut self, enough: bool) -> bool {
+        let now = enough && !self.given_up;
+        self.given_up |= now;
+        now
     }
 }
 
@@ -117,6 +147,21 @@ fn start(trial: &Trial, binary: &Binary, folder: &Path, ram_file: &[String]) -> 
 }
 
 impl Run {
+    /// Whether this is more than a migration takes that converges.
+    fn is_too_much(&self) -> bool {
+        self.gathered >= AT_MOST
+    }
+
+    /// The run, once it is over: what QEMU tells last counts where it ended by itself.
+    fn over(mut self, end: End, last: &Value, before: u64, swept: u64) -> Run {
+        self.completed = end == End::Completed;
+        if self.completed {
+            self.note(last);
+        }
+        self.sweeps = swept - before;
+        self
+    }
+
     fn note(&mut self, state: &Value) {
         let figure = |name: &str| state["ram"][name].as_u64().unwrap_or(0);
         self.gathered = self.gathered.max(figure("dirty-sync-count"));
@@ -220,5 +265,38 @@ mod tests {
         let expected =
             Run { gathered: 2, rate: 9, remaining: 50, milliseconds: 20, ..Run::default() };
         assert_eq!(run, expected);
+    }
+
+    #[test]
+    fn stock_has_to_outlast_in_rounds_and_in_time() {
+        let check = Convergence { bandwidth_mib: 3, rounds: 2, rate: false };
+        assert_eq!(check.bandwidth(), 3 << 20);
+        let (_, patched) = runs();
+        let outlasts = |gathered, milliseconds| {
+            check.outlasts(&Run { gathered, milliseconds, ..Run::default() }, &patched)
+        };
+        assert!(outlasts(5, 800));
+        assert!(!outlasts(4, 800) && !outlasts(5, 799));
+        let run = |gathered| Run { gathered, ..Run::default() };
+        assert!(run(AT_MOST).is_too_much() && !run(AT_MOST - 1).is_too_much());
+    }
+
+    #[test]
+    fn it_is_let_go_once_and_given_up_once() {
+        let mut rein = Rein::at(5);
+        let went: Vec<bool> = [5, 6, 7].map(|swept| rein.lets_go(swept)).to_vec();
+        assert_eq!(went, [false, true, false]);
+        let given: Vec<bool> = [false, true, true].map(|enough| rein.gives_up(enough)).to_vec();
+        assert_eq!(given, [false, true, false]);
+    }
+
+    #[test]
+    fn what_is_told_last_counts_where_it_ended_by_itself() {
+        let last = serde_json::json!({ "ram": { "remaining": 7 } });
+        let over = |end| Run { remaining: 3, ..Run::default() }.over(end, &last, 5, 9);
+        let completed = over(End::Completed);
+        assert_eq!((completed.completed, completed.remaining, completed.sweeps), (true, 7, 4));
+        let cancelled = over(End::Cancelled);
+        assert_eq!((cancelled.completed, cancelled.remaining), (false, 3));
     }
 }

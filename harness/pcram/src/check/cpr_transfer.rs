@@ -4,7 +4,7 @@
 //! that, too; what is to be shown is that the block with the file does not stand in the way.
 
 use super::Finding;
-use super::streams::{Load, Stream, has_no_stream};
+use super::streams::{Load, Stream, no_stream};
 use super::trial::Trial;
 use crate::machine::binary::Binary;
 use crate::machine::channel::Recorder;
@@ -50,8 +50,7 @@ impl CprTransfer {
         let patched = hand_over(trial, trial.patched(), "patched", &ram_file);
         match patched.context("with the patched QEMU") {
             Ok(patched) => Ok(judge(trial.block(), &stock, &patched)),
-            Err(error) if has_no_stream(&error) => Ok(Finding::new(vec![format!("{error:#}")], "")),
-            Err(error) => Err(error),
+            Err(error) => Ok(Finding::new(vec![no_stream(error)?], "")),
         }
     }
 }

@@ -82,9 +82,18 @@ impl CutShort {
         told.regrown = file.metadata()?.len() as i64 - left as i64;
         let message = self.message.replace("{path}", &path.to_string_lossy());
         let message = message.replace("{ram}", &trial.ram().to_string());
-        let mut finding = judge(&message, &told);
+        let mut finding = judge(&message, &told).with("bytes left of the file", left);
         finding.summary = finding.summary.replace(&*path.to_string_lossy(), "PATH");
         Ok(finding)
+    }
+}
+
+impl Told {
+    /// Whether nothing more is to be heard of a QEMU that has not ended: its guest came through, or
+    /// stands.
+    fn is_all(&self) -> bool {
+        let stands = self.status.as_deref().is_some_and(|status| status != "running");
+        self.swept > 0 || stands
     }
 }
 
@@ -101,8 +110,7 @@ fn provoke(machine: &mut Machine) -> Result<Told> {
         told.swept = machine.guest.swept();
         // A monitor that is closed is that of a QEMU that is about to end.
         told.status = machine.status().ok();
-        let runs_on = told.status.as_deref().is_none_or(|status| status == "running");
-        if told.swept > 0 || !runs_on {
+        if told.is_all() {
             break;
         }
     }
@@ -172,5 +180,15 @@ mod tests {
         assert_eq!(judged(|it| it.regrown = 4096).verdict, Verdict::Failed);
         let success = judged(|it| it.ended = Some(("exit status: 0".into(), true)));
         assert_eq!(success.verdict, Verdict::Failed);
+    }
+
+    #[test]
+    fn a_guest_that_came_through_or_stands_is_waited_for_no_longer() {
+        let is_all = |swept, status: Option<&str>| {
+            Told { swept, status: status.map(str::to_owned), ..Told::default() }.is_all()
+        };
+        assert!(is_all(1, Some("running")) && is_all(2, None));
+        assert!(is_all(0, Some("internal-error")));
+        assert!(!is_all(0, Some("running")) && !is_all(0, None));
     }
 }

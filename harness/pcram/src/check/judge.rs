@@ -115,6 +115,8 @@ mod tests {
         assert_eq!(judged[1].not_tried, ["Xen: no Xen here"]);
         let catalogue = Catalogue::parse(CATALOGUE).unwrap();
         assert_eq!(judge(&catalogue, &[])[0].not_tried, ["not asked for: p1.a, p1.b"]);
+        let one = judge(&catalogue, &[row("p1.a", Verdict::Held)]);
+        assert_eq!(one[0].not_tried, ["not asked for: p1.b"]);
     }
 
     #[test]

@@ -19,11 +19,20 @@ impl Bench<'_> {
         repeat: impl Fn(&Check) -> String + Sync,
         mut tell: impl FnMut(Row),
     ) {
-        for group in checks.chunk_by(|a, b| a.alone == b.alone) {
-            let lanes = if group[0].alone { 1 } else { lanes };
+        for (group, lanes) in groups(checks, |check| check.alone, lanes) {
             in_lanes(group, lanes, |check| self.try_check(check, repeat(check)), &mut tell);
         }
     }
+}
+
+/// The items in runs, each with its lanes: one for those that are to be `alone`.
+fn groups<T>(
+    items: &[T],
+    alone: impl Fn(&T) -> bool,
+    lanes: usize,
+) -> impl Iterator<Item = (&[T], usize)> {
+    let runs: Vec<_> = items.chunk_by(|a, b| alone(a) == alone(b)).collect();
+    runs.into_iter().map(move |run| (run, if alone(&run[0]) { 1 } else { lanes }))
 }
 
 fn in_lanes<T: Sync, R: Send>(
@@ -64,6 +73,14 @@ fn in_lanes<T: Sync, R: Send>(
 mod tests {
     use super::*;
     use std::sync::Barrier;
+
+    #[test]
+    fn what_is_to_be_alone_has_one_lane_and_the_rest_have_all() {
+        let odd = |number: &i32| number % 2 == 1;
+        let found: Vec<_> = groups(&[2, 4, 1, 3, 6], odd, 5).collect();
+        assert_eq!(found, [(&[2, 4][..], 5), (&[1, 3], 1), (&[6], 5)]);
+        assert_eq!(groups(&[], odd, 5).count(), 0);
+    }
 
     #[test]
     fn work_is_done_at_once_and_told_in_order() {

@@ -163,4 +163,23 @@ mod tests {
         assert_eq!(judge(&stock, less).verdict, Verdict::Failed);
         assert_eq!(judge(&[], &[]).verdict, Verdict::Failed, "a reader that sees nothing");
     }
+
+    #[test]
+    fn a_reader_that_misses_blocks_or_sections_shows_nothing() {
+        let blocks = lines(&["RamBlock pc.ram", "{}"]);
+        let text = "stock's stream has 1 RAM blocks and 0 device sections";
+        assert_eq!(judge(&blocks, &blocks).summary, text);
+        let sections = lines(&["SectionHeader timer", "{}"]);
+        let text = "stock's stream has 0 RAM blocks and 1 device sections";
+        assert_eq!(judge(&sections, &sections).summary, text);
+    }
+
+    #[test]
+    fn a_long_line_is_told_from_where_it_differs() {
+        let there = format!("{}one{}", "x".repeat(100), "y".repeat(200));
+        let here = there.replace("one", "two");
+        let (there, here) = from_first_difference(&there, &here);
+        assert_eq!(there, format!("{}one{}", "x".repeat(40), "y".repeat(77)));
+        assert_eq!(here, there.replace("one", "two"));
+    }
 }

@@ -58,3 +58,28 @@ fn judge(pages: u64, whole: &Found, flipped: u64, damaged: &Found) -> Finding {
         .with("pages found after one bit was flipped", damaged.matching)
         .with("offset of the flipped bit's byte", format!("{flipped:#x}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Verdict;
+
+    fn judged(whole: u64, damaged: (u64, Option<u64>)) -> Finding {
+        let found = |matching, first_bad| Found { pages: 4, matching, first_bad };
+        judge(4, &found(whole, None), 0x2123, &found(damaged.0, damaged.1))
+    }
+
+    #[test]
+    fn one_page_is_bad_after_the_flip_and_it_is_that_page() {
+        let held = judged(4, (3, Some(0x2000)));
+        assert_eq!(held.verdict, Verdict::Held);
+        let text = "the guest found 4 of 4 pages; after one bit flipped in the file, 3 of them";
+        assert_eq!(held.summary, text);
+        let short = judged(3, (3, Some(0x2000))).summary;
+        assert_eq!(short, "of 4 pages the guest looked at 4 and found 3");
+        let elsewhere = judged(4, (3, Some(0x1000))).summary;
+        assert!(elsewhere.starts_with("after a bit flipped at 0x2123 the guest found 3 pages"));
+        assert_eq!(judged(4, (4, None)).verdict, Verdict::Failed);
+        assert_eq!(judged(4, (2, Some(0x2000))).verdict, Verdict::Failed);
+    }
+}

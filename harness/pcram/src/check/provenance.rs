@@ -38,3 +38,35 @@ impl Provenance<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::tests::cache;
+    use std::fs;
+
+    #[test]
+    fn a_file_of_the_compiled_tree_is_read_and_what_it_lacks_is_told_from_what_is_broken() {
+        let (_guard, cache) = cache();
+        let store = cache.store().unwrap();
+        let blob = store.blob(b"text").unwrap();
+        let mut builder = store.treebuilder(None).unwrap();
+        builder.insert("file", blob, 0o100_644).unwrap();
+        let folder = builder.write().unwrap();
+        builder.insert("folder", folder, 0o040_000).unwrap();
+        let tree = builder.write().unwrap().to_string();
+        let series = Series { dir: "".into(), patches: Vec::new(), id: String::new() };
+        let applied = Applied { tree: String::new(), patches: Vec::new() };
+        let provenance =
+            Provenance { cache: &cache, series, applied, compiled: tree, beyond: None };
+        assert_eq!(provenance.text("file").unwrap().as_deref(), Some("text"));
+        assert_eq!(provenance.text("folder/file").unwrap().as_deref(), Some("text"));
+        assert_eq!(provenance.text("other").unwrap(), None);
+        let name = folder.to_string();
+        let object = store.path().join("objects").join(&name[..2]).join(&name[2..]);
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, "no object").unwrap();
+        let error = provenance.text("folder/file").unwrap_err();
+        assert_eq!(error.to_string(), "looking for folder/file");
+    }
+}

@@ -173,6 +173,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_bit_is_flipped_and_flipped_back() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [0, 0xa5]).unwrap();
+        flip(file.path(), 1).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), [0, 0xb5]);
+        flip(file.path(), 1).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), [0, 0xa5]);
+    }
+
+    #[test]
     fn a_census_finds_every_stamp_and_one_flipped_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);

@@ -3,6 +3,7 @@
 
 use super::Finding;
 use super::party::{Party, Side};
+use super::ram_file;
 use super::trial::Trial;
 use crate::machine::Machine;
 use anyhow::{Context, Result};
@@ -27,6 +28,29 @@ const UNLIMITED: u64 = 1 << 40;
 pub struct Speed {
     /// What is measured.
     benchmark: Benchmark,
+    /// Of which two.
+    #[serde(default)]
+    between: Between,
+}
+
+/// The two that are compared.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Between {
+    /// Stock, and the patched QEMU, both without a RAM file.
+    #[default]
+    StockAndPatched,
+    /// The patched QEMU without a RAM file, and with one.
+    MemoryAndFile,
+}
+
+impl Between {
+    fn sides(self) -> [(Side, &'static str); 2] {
+        match self {
+            Between::StockAndPatched => [(Side::Stock, "stock"), (Side::Without, "patched")],
+            Between::MemoryAndFile => [(Side::Without, "memory"), (Side::With, "file")],
+        }
+    }
 }
 
 /// What is measured, in milliseconds.
@@ -44,8 +68,16 @@ impl Speed {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let ram_mib = trial.board.ram_mib;
         let mut machines = Vec::new();
-        for (side, name) in [(Side::Stock, "stock"), (Side::Without, "patched")] {
-            let party = Party::new(trial, side, name, ram_mib)?;
+        let sides = self.between.sides();
+        for (side, name) in sides {
+            let party = match side {
+                Side::With => {
+                    let path = trial.place().join(ram_file::NAME);
+                    ram_file::create(&path, trial.ram())?;
+                    Party::on(trial, path, name)?
+                }
+                _ => Party::new(trial, side, name, ram_mib)?,
+            };
             let mut machine = party.start(&party.launch(&[]))?;
             machine.guest.seed(SEED, 0)?;
             machine.guest.stamp()?;
@@ -68,7 +100,7 @@ impl Speed {
             Benchmark::Migrate => format!("migrate {ram_mib} MiB"),
             Benchmark::Sweep => format!("{SWEEPS} times {ram_mib} MiB written by the guest"),
         };
-        Ok(judge(&what, stock, patched))
+        Ok(judge(&what, sides.map(|(_, name)| name), stock, patched))
     }
 
     /// One measurement, in milliseconds.
@@ -90,8 +122,8 @@ impl Speed {
     }
 }
 
-/// Judges times in milliseconds, measured in turn.
-fn judge(what: &str, stock: &[f64], patched: &[f64]) -> Finding {
+/// Judges times in milliseconds, measured in turn: those of the first of `names` say what is normal.
+fn judge(what: &str, names: [&str; 2], stock: &[f64], patched: &[f64]) -> Finding {
     let spread = |times: &[f64]| {
         let mut sorted = times.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -102,6 +134,7 @@ fn judge(what: &str, stock: &[f64], patched: &[f64]) -> Finding {
     };
     let (fastest, median, slowest) = spread(stock);
     let (its_fastest, its_median, its_slowest) = spread(patched);
+    let [normal, name] = names;
     let limit = slowest * (1.0 + MARGIN);
     let mut wrong = Vec::new();
     if stock.len() < PAIRS || patched.len() < PAIRS || fastest <= 0.0 {
@@ -109,13 +142,13 @@ fn judge(what: &str, stock: &[f64], patched: &[f64]) -> Finding {
     }
     if its_median > limit {
         wrong.push(format!(
-            "{what}: the patched median is {its_median:.1} ms, over stock's slowest and {:.0} %, \
-             {limit:.1} ms",
+            "{what}: the median of {name} is {its_median:.1} ms, over the slowest of {normal} and \
+             {:.0} %, {limit:.1} ms",
             MARGIN * 100.0
         ));
     }
     let summary = format!(
-        "{what}: median {its_median:.1} ms ({its_fastest:.1} to {its_slowest:.1}), stock \
+        "{what}: median {its_median:.1} ms ({its_fastest:.1} to {its_slowest:.1}), {normal} \
          {median:.1} ms ({fastest:.1} to {slowest:.1}), ratio {:.3}, {} pairs",
         its_median / median,
         stock.len()
@@ -124,8 +157,8 @@ fn judge(what: &str, stock: &[f64], patched: &[f64]) -> Finding {
         |times: &[f64]| times.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>().join(" ");
     Finding::new(wrong, summary)
         .with("limit, ms", format!("{limit:.1}"))
-        .with("stock, ms", list(stock))
-        .with("patched, ms", list(patched))
+        .with(format!("{normal}, ms"), list(stock))
+        .with(format!("{name}, ms"), list(patched))
 }
 
 #[cfg(test)]
@@ -133,17 +166,19 @@ mod tests {
     use super::*;
     use crate::event::Verdict;
 
+    const BOTH: [&str; 2] = ["stock", "patched"];
+
     #[test]
     fn a_median_beyond_stocks_slowest_and_the_margin_fails() {
         let times = |from: f64| (0..PAIRS).map(|n| from + n as f64).collect::<Vec<_>>();
-        let judged = |from| judge("x", &times(100.0), &times(from)).verdict;
+        let judged = |from| judge("x", BOTH, &times(100.0), &times(from)).verdict;
         // Stock's slowest is 114 ms, the limit 119.7 ms; the median is the eighth.
         assert_eq!(judged(100.0), Verdict::Held);
         assert_eq!(judged(112.0), Verdict::Held);
         assert_eq!(judged(113.0), Verdict::Failed);
         assert_eq!(judged(50.0), Verdict::Held, "faster is fine");
-        assert_eq!(judge("x", &[1.0], &[1.0]).verdict, Verdict::Failed, "too few");
-        let summary = judge("x", &times(100.0), &times(101.0)).summary;
+        assert_eq!(judge("x", BOTH, &[1.0], &[1.0]).verdict, Verdict::Failed, "too few");
+        let summary = judge("x", BOTH, &times(100.0), &times(101.0)).summary;
         assert_eq!(
             summary,
             "x: median 108.0 ms (101.0 to 115.0), stock 107.0 ms (100.0 to 114.0), \

@@ -153,3 +153,36 @@ fn what_cannot_hold_is_looked_up_by_its_name() {
     dry.catalogue.cannot.push(cannot("p1.a"));
     assert_eq!(dry.row().verdict, Cannot);
 }
+
+#[test]
+fn a_check_that_is_over_is_no_longer_under_way_and_others_are() {
+    let other = tempfile::tempdir().unwrap();
+    leave_nothing_in(other.path());
+    let dry = Dry::new(OFFERS, HELP);
+    dry.row();
+    let known = under_way().clone();
+    assert!(known.iter().any(|folder| folder == other.path()));
+    assert!(!known.iter().any(|folder| *folder == dry.folder.path().join("p1.a")));
+    under_way().retain(|folder| folder != other.path());
+}
+
+#[test]
+fn what_is_tried_of_a_series_wants_the_series() {
+    for check in [
+        "does = 'each-patch-builds'",
+        "does = 'own-test'\nprogram = 'test'",
+        "does = 'other-targets'\noption = '-x'\noffered-by = []\nrefused-by = []\nbuilt = []",
+    ] {
+        let row = Dry::new(check, HELP).row();
+        assert_eq!(row.verdict, NotTried, "{check}: {}", row.summary);
+        assert_eq!(row.summary, "the source and the series are not at hand", "{check}");
+    }
+}
+
+#[test]
+fn space_is_asked_of_the_folder_that_checks_run_in() {
+    let dry = Dry::new(&format!("needs = ['space 99999999999 .']\n{OFFERS}"), HELP);
+    let row = dry.row();
+    assert_eq!(row.verdict, NotTried);
+    assert!(row.summary.starts_with(dry.folder.path().to_str().unwrap()), "{}", row.summary);
+}

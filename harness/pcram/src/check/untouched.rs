@@ -109,6 +109,13 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_looked_at_is_not_taken_for_nothing() {
+        assert!(Seen::at(Path::new("/nowhere")).is_ok());
+        let error = Seen::at(Path::new("/dev/null/x")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot look at /dev/null/x");
+    }
+
+    #[test]
     fn every_touch_is_seen() {
         let written = differences_after(|path| fs::write(path, [1; 8192]).unwrap());
         assert!(tells(&written, "the hash of its bytes") && tells(&written, "its modification"));

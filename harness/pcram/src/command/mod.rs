@@ -12,6 +12,7 @@ pub mod import;
 pub mod list;
 pub mod manual;
 pub mod refresh;
+pub mod reproduce;
 pub mod verify;
 
 mod aim;

@@ -246,6 +246,23 @@ pub(super) fn check(
     subject: &Subject,
     options: &check::Options,
 ) -> Result<Exit> {
+    let rows = rows(run, catalogue, subject, options)?;
+    // Where rows were asked for, what they say nothing of was not.
+    let all = options.rows.is_empty();
+    let asked = |promise: &str| all || rows.iter().any(|row| row.promise == promise);
+    for judged in judge(catalogue, &rows).into_iter().filter(|it| asked(&it.promise)) {
+        run.events.send(Event::Judged(judged));
+    }
+    Ok(exit(&rows))
+}
+
+/// What came of the checks that were chosen.
+pub(super) fn rows(
+    run: &Run,
+    catalogue: &Catalogue,
+    subject: &Subject,
+    options: &check::Options,
+) -> Result<Vec<Row>> {
     let checks = catalogue.select(&options.rows, options.thorough)?;
     let Subject { name, repeat, .. } = subject;
     let bench = Bench {
@@ -262,7 +279,7 @@ pub(super) fn check(
 
     let what = format!("{} checks on QEMU {name}", checks.len());
     let alone = format!("{repeat}{}", options.chosen());
-    let rows = run.events.step("check", what, alone, |step| {
+    run.events.step("check", what, alone, |step| {
         let mut rows = Vec::new();
         let lanes = options.at_once.map_or_else(processors, NonZeroUsize::get);
         let again = |check: &Check| format!("{repeat} --row {}", check.id);
@@ -274,15 +291,7 @@ pub(super) fn check(
         });
         let outcome = Outcome::new(tally(&rows));
         Ok((rows, outcome))
-    })?;
-
-    // Where rows were asked for, what they say nothing of was not.
-    let all = options.rows.is_empty();
-    let asked = |promise: &str| all || rows.iter().any(|row| row.promise == promise);
-    for judged in judge(catalogue, &rows).into_iter().filter(|it| asked(&it.promise)) {
-        run.events.send(Event::Judged(judged));
-    }
-    Ok(exit(&rows))
+    })
 }
 
 /// How many of the rows hold, of those that were tried.

@@ -110,6 +110,22 @@ fn wanted(mended: &Mended) -> Vec<(String, String)> {
     wanted
 }
 
+/// The tags within a year of `time`, from the oldest on.
+///
+/// # Errors
+/// Where the git cannot be read.
+pub(super) fn tagged(git: &Repository, time: i64) -> Result<Vec<Named>> {
+    let mut near = Vec::new();
+    for (id, tag) in tags(git)? {
+        let at = git.find_commit(id)?.time().seconds();
+        if (at - time).abs() < 365 * 86_400 {
+            near.push(Named { id: id.to_string(), tag: Some(tag), time: at });
+        }
+    }
+    near.sort_by_key(|it| it.time);
+    Ok(near)
+}
+
 /// Whether a commit's tree has the blobs.
 fn has(commit: &Commit, wanted: &[(String, String)]) -> bool {
     let Ok(tree) = commit.tree() else { return false };

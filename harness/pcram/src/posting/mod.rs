@@ -6,6 +6,7 @@ pub mod claims;
 mod date;
 mod input;
 mod mend;
+pub mod trials;
 mod write;
 
 pub use input::{Input, posted, read};

@@ -121,7 +121,8 @@ impl Told {
                 let why = error.as_ref().unwrap_or(meaning).clone();
                 self.end = Some(End { exit: *exit, why, time: duration(*seconds) });
             }
-            Event::Progress { .. } | Event::Note { .. } => return false,
+            // Its rows are told already.
+            Event::Claimed(_) | Event::Progress { .. } | Event::Note { .. } => return false,
         }
         true
     }

@@ -2,6 +2,7 @@
 
 use super::word;
 use crate::event::{Event, Judgement, Report, Row, Verdict};
+use crate::posting::claims::Tried;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 use std::thread;
@@ -98,6 +99,21 @@ fn late_bar(since: Instant) -> ProgressBar {
     bar
 }
 
+impl<W: Write> Terminal<W> {
+    /// A claim in its words, what came of it, and how it is tried again.
+    fn claim(&mut self, claim: &Tried) {
+        self.say(&format!("\n{}: {}", claim.id, claim.came));
+        self.say(&format!("    {:?}", claim.words));
+        if !claim.said.is_empty() {
+            self.say(&format!("    {}", claim.said));
+        }
+        for row in &claim.rows {
+            self.say(&format!("    {:9} {}: {}", word(row.verdict), row.id, row.summary));
+        }
+        self.say(&format!("    alone: {}", claim.repeat));
+    }
+}
+
 impl<W: Write + Send> Report for Terminal<W> {
     fn take(&mut self, event: &Event) {
         match event {
@@ -124,6 +140,7 @@ impl<W: Write + Send> Report for Terminal<W> {
                 self.judged = true;
                 self.judgement(judged);
             }
+            Event::Claimed(claim) => self.claim(claim),
             Event::RunFinished { exit, meaning, seconds, .. } => {
                 self.end_progress();
                 // A step has told its end; only promises and errors want a closing word.

@@ -77,8 +77,7 @@ impl Recipe {
         let stock = stock.make(trial.stock()?).context("with the stock QEMU")?;
         match patched.make(trial.patched()).context("with the patched QEMU") {
             Ok(patched) => Ok(Made::Both { stock: Box::new(stock), patched: Box::new(patched) }),
-            Err(error) if has_no_stream(&error) => Ok(Made::StockOnly(format!("{error:#}"))),
-            Err(error) => Err(error),
+            Err(error) => no_stream(error).map(Made::StockOnly),
         }
     }
 
@@ -112,12 +111,16 @@ impl Recipe {
     }
 }
 
-/// Whether a QEMU that ran refused to make a stream, or made none that can be read. Where stock
-/// does, that is a broken promise, and not a check that could not be tried.
-pub(super) fn has_no_stream(error: &anyhow::Error) -> bool {
-    error
+/// The reason, where a QEMU that ran refused to make a stream, or made none that can be read. Where
+/// stock does, that is a broken promise, and not a check that could not be tried.
+///
+/// # Errors
+/// The error itself, where it is any other.
+pub(super) fn no_stream(error: anyhow::Error) -> Result<String> {
+    let is_one = error
         .chain()
-        .any(|cause| cause.is::<NoStream>() || cause.is::<StreamError>() || cause.is::<QmpError>())
+        .any(|cause| cause.is::<NoStream>() || cause.is::<StreamError>() || cause.is::<QmpError>());
+    if is_one { Ok(format!("{error:#}")) } else { Err(error) }
 }
 
 /// What is to be seen in two streams, beside the block that the patched one leaves out.
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_qemu_that_makes_no_stream_is_told_from_one_that_could_not_be_tried() {
-        let failed = |error: anyhow::Error| has_no_stream(&error.context("making a stream"));
+        let failed = |error: anyhow::Error| no_stream(error.context("making a stream")).is_ok();
         assert!(failed(NoStream("no".into()).into()));
         assert!(failed(pcram_stream::Summary::read(&b"no stream"[..]).unwrap_err().into()));
         let refused = QmpError { command: "migrate".into(), text: "no".into() };
