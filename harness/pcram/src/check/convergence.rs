@@ -5,11 +5,12 @@ use super::streams::{Beside, Load, SLOWLY};
 use super::trial::Trial;
 use crate::machine::Machine;
 use crate::machine::binary::Binary;
-use crate::machine::migration::End;
+use crate::machine::migration::{End, gathered};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Instant;
 
 /// How long the migration may stop the guest at its end, in milliseconds.
 const DOWNTIME: u64 = 10;
@@ -81,9 +82,11 @@ impl Convergence {
         machine.limit_downtime(DOWNTIME)?;
         let before = machine.guest.swept();
         machine.migrate("exec:cat > /dev/null")?;
+        let start = Instant::now();
+        let since = || start.elapsed().as_millis() as u64;
         let (mut run, mut held_back, mut given_up) = (Run::default(), true, false);
         let (end, last) = machine.migration_over(|machine, state| {
-            run.note(state);
+            run.note(state, since());
             if held_back && machine.guest.swept() > before {
                 machine.limit_migration(self.bandwidth_mib << 20)?;
                 held_back = false;
@@ -95,7 +98,7 @@ impl Convergence {
             Ok(())
         })?;
         if end == End::Completed {
-            run.note(&last);
+            run.note(&last, since());
         }
         run.completed = end == End::Completed;
         run.sweeps = machine.guest.swept() - before;
@@ -117,12 +120,15 @@ fn start(trial: &Trial, binary: &Binary, folder: &Path, ram_file: &[String]) -> 
 }
 
 impl Run {
-    fn note(&mut self, state: &Value) {
+    /// Notes what QEMU says of a migration that began so many milliseconds ago.
+    fn note(&mut self, state: &Value, since: u64) {
         let figure = |name: &str| state["ram"][name].as_u64().unwrap_or(0);
-        self.gathered = self.gathered.max(figure("dirty-sync-count"));
+        let gathered = gathered(&state["ram"], figure("total")).unwrap_or(0);
+        self.gathered = self.gathered.max(gathered);
         self.rate = self.rate.max(figure("dirty-pages-rate"));
         self.remaining = figure("remaining");
-        self.milliseconds = state["total-time"].as_u64().unwrap_or(self.milliseconds);
+        // Before 1.2 QEMU does not say.
+        self.milliseconds = state["total-time"].as_u64().unwrap_or(since);
     }
 }
 
@@ -213,12 +219,18 @@ mod tests {
     fn the_highest_rate_and_the_last_remainder_are_kept() {
         let mut run = Run::default();
         for (gathered, rate, remaining) in [(1, 9, 100), (2, 3, 50)] {
-            run.note(&serde_json::json!({ "total-time": 10 * gathered, "ram": {
-                "dirty-sync-count": gathered, "dirty-pages-rate": rate, "remaining": remaining,
-            }}));
+            run.note(
+                &serde_json::json!({ "total-time": 10 * gathered, "ram": {
+                    "dirty-sync-count": gathered, "dirty-pages-rate": rate, "remaining": remaining,
+                }}),
+                1,
+            );
         }
         let expected =
             Run { gathered: 2, rate: 9, remaining: 50, milliseconds: 20, ..Run::default() };
         assert_eq!(run, expected);
+        // What QEMU does not tell is measured.
+        run.note(&serde_json::json!({ "status": "completed" }), 31);
+        assert_eq!((run.gathered, run.milliseconds), (2, 31));
     }
 }
