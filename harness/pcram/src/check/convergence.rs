@@ -1,8 +1,8 @@
 //! A migration ends by itself while the guest writes all its RAM, where stock's does not.
 
-use super::Finding;
 use super::streams::{Beside, Load, SLOWLY};
 use super::trial::Trial;
+use super::{Finding, NotTried};
 use crate::machine::Machine;
 use crate::machine::binary::Binary;
 use crate::machine::migration::{End, gathered};
@@ -44,8 +44,8 @@ struct Run {
     milliseconds: u64,
     /// The sweeps over all RAM that the guest finished meanwhile.
     sweeps: u64,
-    /// The highest rate of dirty pages that QEMU told, in pages a second.
-    rate: u64,
+    /// The highest rate of dirty pages that QEMU told, in pages a second; none before 1.3.
+    rate: Option<u64>,
     /// What remained last, in bytes.
     remaining: u64,
 }
@@ -64,6 +64,9 @@ impl Convergence {
                 && run.milliseconds >= AS_LONG * patched.milliseconds
         });
         let stock = stock.context("with the stock QEMU")?;
+        if self.rate && stock.rate.is_none() {
+            return Err(NotTried("stock QEMU tells no rate of dirty pages".into()).into());
+        }
         Ok(judge(trial.block(), &stock, &patched, self.rate))
     }
 
@@ -125,7 +128,7 @@ impl Run {
         let figure = |name: &str| state["ram"][name].as_u64().unwrap_or(0);
         let gathered = gathered(&state["ram"], figure("total")).unwrap_or(0);
         self.gathered = self.gathered.max(gathered);
-        self.rate = self.rate.max(figure("dirty-pages-rate"));
+        self.rate = self.rate.max(state["ram"]["dirty-pages-rate"].as_u64());
         self.remaining = figure("remaining");
         // Before 1.2 QEMU does not say.
         self.milliseconds = state["total-time"].as_u64().unwrap_or(since);
@@ -143,15 +146,14 @@ fn judge(block: &str, stock: &Run, patched: &Run, rate: bool) -> Finding {
     if patched.sweeps == 0 {
         wrong.push("patched: the guest finished no sweep while it was migrated".to_owned());
     }
-    if patched.rate > 0 {
-        let told = patched.rate;
+    if let Some(told) = patched.rate.filter(|&told| told > 0) {
         wrong.push(format!("patched: {told} dirty pages a second, but only {block} is dirtied"));
     }
     if stock.completed {
         let (gathered, milliseconds) = (stock.gathered, stock.milliseconds);
         wrong.push(format!("stock: it ends, too, after {gathered} rounds and {milliseconds} ms"));
     }
-    if rate && stock.rate == 0 {
+    if rate && stock.rate.is_none_or(|told| told == 0) {
         wrong.push("stock: no rate of dirty pages was told".to_owned());
     }
     let summary = format!(
@@ -165,7 +167,7 @@ fn judge(block: &str, stock: &Run, patched: &Run, rate: bool) -> Finding {
             .with(format!("rounds, {side}"), run.gathered)
             .with(format!("milliseconds, {side}"), run.milliseconds)
             .with(format!("guest sweeps meanwhile, {side}"), run.sweeps)
-            .with(format!("highest rate of dirty pages, {side}"), run.rate)
+            .with(format!("highest rate of dirty pages, {side}"), run.rate.unwrap_or_default())
             .with(format!("bytes that remained last, {side}"), run.remaining);
     }
     finding
@@ -179,8 +181,8 @@ mod tests {
         let patched =
             Run { completed: true, gathered: 3, milliseconds: 200, sweeps: 4, ..Run::default() };
         let stock =
-            Run { gathered: 6, milliseconds: 900, sweeps: 20, rate: 5000, ..Run::default() };
-        (stock, Run { rate: 0, ..patched })
+            Run { gathered: 6, milliseconds: 900, sweeps: 20, rate: Some(5000), ..Run::default() };
+        (stock, Run { rate: Some(0), ..patched })
     }
 
     fn wrong(change: impl FnOnce(&mut Run, &mut Run)) -> Option<String> {
@@ -204,14 +206,14 @@ mod tests {
         let idle = wrong(|_, patched| patched.sweeps = 0).unwrap();
         assert_eq!(idle, "patched: the guest finished no sweep while it was migrated");
         assert_eq!(
-            wrong(|stock, _| stock.rate = 0).unwrap(),
+            wrong(|stock, _| stock.rate = Some(0)).unwrap(),
             "stock: no rate of dirty pages was told"
         );
     }
 
     #[test]
     fn pages_of_the_block_do_not_count_as_dirty() {
-        let counted = wrong(|_, patched| patched.rate = 7).unwrap();
+        let counted = wrong(|_, patched| patched.rate = Some(7)).unwrap();
         assert_eq!(counted, "patched: 7 dirty pages a second, but only pc.ram is dirtied");
     }
 
@@ -227,7 +229,7 @@ mod tests {
             );
         }
         let expected =
-            Run { gathered: 2, rate: 9, remaining: 50, milliseconds: 20, ..Run::default() };
+            Run { gathered: 2, rate: Some(9), remaining: 50, milliseconds: 20, ..Run::default() };
         assert_eq!(run, expected);
         // What QEMU does not tell is measured.
         run.note(&serde_json::json!({ "status": "completed" }), 31);
