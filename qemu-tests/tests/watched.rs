@@ -48,7 +48,9 @@ fn each_page_that_is_read_or_written_is_counted_and_no_other() {
 
 #[test]
 fn a_folder_with_one_file_is_what_is_seen() {
-    let Some((watched, _folder)) = watched("a_folder_with_one_file_is_what_is_seen") else { return };
+    let Some((watched, _folder)) = watched("a_folder_with_one_file_is_what_is_seen") else {
+        return;
+    };
     let mount = watched.path().parent().unwrap();
     let root = fs::metadata(mount).unwrap();
     assert!(root.is_dir());

@@ -1,7 +1,7 @@
 //! What QEMU tells its user of a migration leaves the block out, and is what the stream has.
 
 use super::Finding;
-use super::streams::{Recipe, Stream, Terms};
+use super::streams::{Recipe, Saved, Stream, Terms};
 use super::trial::Trial;
 use anyhow::Result;
 use pcram_mirror::ram_list::{Carrier, RamBlock, bytes_total};
@@ -27,12 +27,10 @@ struct Told {
     total: u64,
     /// The most that it said was left, while the migration was under way.
     remaining: u64,
-    /// Bytes sent.
-    transferred: u64,
-    /// Pages sent in full.
-    normal: u64,
-    /// Pages sent as one byte that fills them.
-    duplicate: u64,
+    /// Bytes sent; before 1.2 QEMU does not say once it has completed.
+    transferred: Option<u64>,
+    /// Pages sent in full, and pages sent as one byte that fills them; before 1.2 QEMU does not say.
+    pages: Option<(u64, u64)>,
     /// How often the dirty pages were gathered.
     gathered: u64,
 }
@@ -42,11 +40,10 @@ impl Told {
         let (last, before) = stream.told.split_last()?;
         let figure = |state: &Value, name: &str| state["ram"][name].as_u64();
         Some(Told {
-            total: figure(last, "total")?,
+            total: stream.told.iter().rev().find_map(|it| figure(it, "total"))?,
             remaining: before.iter().filter_map(|it| figure(it, "remaining")).max().unwrap_or(0),
-            transferred: figure(last, "transferred")?,
-            normal: figure(last, "normal")?,
-            duplicate: figure(last, "duplicate")?,
+            transferred: figure(last, "transferred"),
+            pages: figure(last, "normal").zip(figure(last, "duplicate")),
             gathered: figure(last, "dirty-sync-count").unwrap_or(0),
         })
     }
@@ -118,25 +115,29 @@ fn judge_migrated(terms: &Terms, stock: &Stream, patched: &Stream) -> Finding {
         let (remaining, total) = (there.remaining, carried.total);
         wrong.push(format!("stock: at most {remaining} bytes remained, no more than {total}"));
     }
+    let pages = match (here.pages, there.pages) {
+        (Some((normal, duplicate)), Some((there_normal, there_duplicate))) => format!(
+            "{normal} normal and {duplicate} duplicate pages ({there_normal} and \
+             {there_duplicate}), as many as in the stream; "
+        ),
+        _ => String::new(),
+    };
+    let transferred = match (here.transferred, there.transferred) {
+        (Some(here), Some(there)) => format!("{here} bytes transferred ({there})"),
+        _ => "no count of bytes at the end".to_owned(),
+    };
     let summary = format!(
-        "total {} (stock: {}), at most {} remaining ({}), {} normal and {} duplicate pages ({} and \
-         {}), as many as in the stream; {} bytes transferred ({})",
-        here.total,
-        there.total,
-        here.remaining,
-        there.remaining,
-        here.normal,
-        here.duplicate,
-        there.normal,
-        there.duplicate,
-        here.transferred,
-        there.transferred,
+        "total {} (stock: {}), at most {} remaining ({}), {pages}{transferred}",
+        here.total, there.total, here.remaining, there.remaining,
     );
     let mut finding = Finding::new(wrong, summary);
     for (side, told, seen) in told_by {
         finding = finding
             .with(format!("bytes on all channels, {side}"), seen.length)
-            .with(format!("bytes that QEMU says were transferred, {side}"), told.transferred)
+            .with(
+                format!("bytes that QEMU says were transferred, {side}"),
+                told.transferred.map_or("none told".to_owned(), |bytes| bytes.to_string()),
+            )
             .with(format!("bytes of the blocks that are carried, {side}"), seen.total)
             .with(format!("dirty pages gathered, {side}"), format!("{} times", told.gathered));
     }
@@ -152,19 +153,23 @@ fn unlike(side: &str, told: &Told, seen: &Seen) -> Vec<String> {
         }
     };
     equal("bytes in all", told.total, seen.total);
-    // Before 9.0 `multifd_queue_page` may put the last page of a packet into the next one, too.
-    let full = seen.records.full;
-    let twice = full.saturating_sub(told.normal).min(seen.packets);
-    equal("normal pages", told.normal, full - twice);
-    equal("duplicate pages", told.duplicate, seen.records.fill);
+    if let Some((normal, duplicate)) = told.pages {
+        // Before 9.0 `multifd_queue_page` may put the last page of a packet into the next one, too.
+        let full = seen.records.full;
+        let twice = full.saturating_sub(normal).min(seen.packets);
+        equal("normal pages", normal, full - twice);
+        equal("duplicate pages", duplicate, seen.records.fill);
+    }
     if told.remaining == 0 || told.remaining > seen.total {
         let (remaining, total) = (told.remaining, seen.total);
         wrong.push(format!("{side}: at most {remaining} bytes remained, of {total}"));
     }
     // Until 8.1 the bytes outside of pages were not counted, or not all of them.
     let pages = seen.records.full * seen.page_size;
-    if !(pages..=seen.length).contains(&told.transferred) {
-        let (told, length) = (told.transferred, seen.length);
+    if let Some(told) = told.transferred
+        && !(pages..=seen.length).contains(&told)
+    {
+        let length = seen.length;
         wrong.push(format!(
             "{side}: {told} bytes transferred, but {pages} in full pages and {length} in all"
         ));
@@ -175,15 +180,16 @@ fn unlike(side: &str, told: &Told, seen: &Seen) -> Vec<String> {
 /// How much a snapshot's size may exceed its stream, in bytes: QEMU writes whole clusters.
 const CLUSTER: u64 = 64 << 10;
 
-fn judge_saved(terms: &Terms, stock: (u64, &Stream), patched: (u64, &Stream)) -> Finding {
+fn judge_saved(terms: &Terms, stock: (Saved, &Stream), patched: (Saved, &Stream)) -> Finding {
     let mut wrong = Vec::new();
     for (side, (saved, stream)) in [("stock", stock), ("patched", patched)] {
         let length = stream.summary.length;
-        if !(length..=length + CLUSTER).contains(&saved) {
+        let Saved { bytes: saved, rounded } = saved;
+        if !(length..=length + CLUSTER + rounded).contains(&(saved + rounded)) {
             wrong.push(format!("{side}: a snapshot of {saved} bytes, the stream has {length}"));
         }
     }
-    let (there, here) = (stock.0, patched.0);
+    let (there, here) = (stock.0.bytes, patched.0.bytes);
     let ram = patched.1.summary.block(&terms.block).map_or(0, |block| block.used_length);
     if there < ram || here >= ram {
         wrong.push(format!("a snapshot of {here} bytes (stock: {there}) with {ram} bytes of RAM"));
@@ -196,15 +202,15 @@ fn judge_saved(terms: &Terms, stock: (u64, &Stream), patched: (u64, &Stream)) ->
 mod tests {
     use super::*;
     use crate::check::streams::built::plain;
+    use pcram_stream::ChannelSummary;
     use serde_json::json;
 
     fn told() -> Told {
         Told {
             total: 5 << 12,
             remaining: 4 << 12,
-            transferred: 17_000,
-            normal: 4,
-            duplicate: 1,
+            transferred: Some(17_000),
+            pages: Some((4, 1)),
             gathered: 2,
         }
     }
@@ -226,15 +232,27 @@ mod tests {
         let total = "patched: QEMU tells of 24576 bytes in all, the stream has 20480";
         assert_eq!(wrong(|it| it.total += 4096), total);
         let normal = "patched: QEMU tells of 5 normal pages, the stream has 4";
-        assert_eq!(wrong(|it| it.normal += 1), normal);
+        assert_eq!(wrong(|it| it.pages = Some((5, 1))), normal);
         let duplicate = "patched: QEMU tells of 0 duplicate pages, the stream has 1";
-        assert_eq!(wrong(|it| it.duplicate = 0), duplicate);
+        assert_eq!(wrong(|it| it.pages = Some((4, 0))), duplicate);
+    }
+
+    #[test]
+    fn what_an_old_qemu_does_not_tell_is_not_compared() {
+        assert_eq!(wrong(|it| (it.pages, it.transferred) = (None, None)), "");
+        let ram = json!({ "total": 3 << 12, "remaining": 3 << 12, "transferred": 0 });
+        let told =
+            vec![json!({ "status": "active", "ram": ram }), json!({ "status": "completed" })];
+        let stream = Stream { told, ..Stream::read("pc.ram", &plain(&["pc.ram"])).unwrap() };
+        let told = Told::of(&stream).unwrap();
+        assert_eq!((told.total, told.remaining), (3 << 12, 3 << 12));
+        assert_eq!((told.transferred, told.pages), (None, None));
     }
 
     #[test]
     fn a_page_in_two_packets_of_multifd_counts_once() {
         let unlike = |normal, packets| {
-            let told = Told { normal, ..told() };
+            let told = Told { pages: Some((normal, 1)), ..told() };
             unlike("patched", &told, &Seen { packets, ..seen() }).join("; ")
         };
         assert_eq!(unlike(3, 1), "");
@@ -257,7 +275,7 @@ mod tests {
         for (transferred, right) in
             [(16_383, false), (16_384, true), (17_100, true), (17_101, false)]
         {
-            let found = wrong(|it| it.transferred = transferred);
+            let found = wrong(|it| it.transferred = Some(transferred));
             assert_eq!(found.is_empty(), right, "{found}");
         }
     }
@@ -300,7 +318,8 @@ mod tests {
         let terms = Terms::plain("pc.ram");
         let saved = |left_out: &[&str], more: u64| {
             let stream = stream(left_out, json!({}));
-            Stream { saved: Some(stream.summary.length + more), ..stream }
+            let saved = Saved { bytes: stream.summary.length + more, rounded: 0 };
+            Stream { saved: Some(saved), ..stream }
         };
         let (stock, patched) = (saved(&[], 0), saved(&["pc.ram"], CLUSTER));
         let judged = |stock: &Stream, patched: &Stream| judge(&terms, stock, patched).summary;
@@ -328,6 +347,7 @@ mod tests {
         let stream = Stream::read("pc.ram", &plain(&[])).unwrap();
         let ram = stream.summary.block("pc.ram").unwrap().used_length;
         let wrong = |there, here| {
+            let [there, here] = [there, here].map(|bytes| Saved { bytes, rounded: 0 });
             let summary = judge_saved(&Terms::plain("pc.ram"), (there, &stream), (here, &stream));
             summary.summary.contains("bytes of RAM")
         };

@@ -1,15 +1,16 @@
 //! A migration ends by itself while the guest writes all its RAM, where stock's does not.
 
-use super::Finding;
 use super::streams::{Beside, Load, SLOWLY};
 use super::trial::Trial;
+use super::{Finding, NotTried};
 use crate::machine::Machine;
 use crate::machine::binary::Binary;
-use crate::machine::migration::End;
+use crate::machine::migration::{End, gathered};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Instant;
 
 /// How long the migration may stop the guest at its end, in milliseconds.
 const DOWNTIME: u64 = 10;
@@ -43,8 +44,8 @@ struct Run {
     milliseconds: u64,
     /// The sweeps over all RAM that the guest finished meanwhile.
     sweeps: u64,
-    /// The highest rate of dirty pages that QEMU told, in pages a second.
-    rate: u64,
+    /// The highest rate of dirty pages that QEMU told, in pages a second; none before 1.3.
+    rate: Option<u64>,
     /// What remained last, in bytes.
     remaining: u64,
 }
@@ -60,6 +61,9 @@ impl Convergence {
         let stock =
             self.run(trial, trial.stock()?, "stock", &[], |run| self.outlasts(run, &patched));
         let stock = stock.context("with the stock QEMU")?;
+        if self.rate && stock.rate.is_none() {
+            return Err(NotTried("stock QEMU tells no rate of dirty pages".into()).into());
+        }
         Ok(judge(trial.block(), &stock, &patched, self.rate))
     }
 
@@ -89,9 +93,11 @@ impl Convergence {
         machine.limit_downtime(DOWNTIME)?;
         let before = machine.guest.swept();
         machine.migrate("exec:cat > /dev/null")?;
+        let start = Instant::now();
+        let since = || start.elapsed().as_millis() as u64;
         let (mut run, mut rein) = (Run::default(), Rein::at(before));
         let (end, last) = machine.migration_over(|machine, state| {
-            run.note(state);
+            run.note(state, since());
             if rein.lets_go(machine.guest.swept()) {
                 machine.limit_migration(self.bandwidth())?;
             }
@@ -100,7 +106,7 @@ impl Convergence {
             }
             Ok(())
         })?;
-        let run = run.over(end, &last, before, machine.guest.swept());
+        let run = run.over(end, &last, since(), before, machine.guest.swept());
         machine.kill()?;
         Ok(run)
     }
@@ -153,21 +159,24 @@ impl Run {
     }
 
     /// The run, once it is over: what QEMU tells last counts where it ended by itself.
-    fn over(mut self, end: End, last: &Value, before: u64, swept: u64) -> Run {
+    fn over(mut self, end: End, last: &Value, since: u64, before: u64, swept: u64) -> Run {
         self.completed = end == End::Completed;
         if self.completed {
-            self.note(last);
+            self.note(last, since);
         }
         self.sweeps = swept - before;
         self
     }
 
-    fn note(&mut self, state: &Value) {
+    /// Notes what QEMU says of a migration that began so many milliseconds ago.
+    fn note(&mut self, state: &Value, since: u64) {
         let figure = |name: &str| state["ram"][name].as_u64().unwrap_or(0);
-        self.gathered = self.gathered.max(figure("dirty-sync-count"));
-        self.rate = self.rate.max(figure("dirty-pages-rate"));
+        let gathered = gathered(&state["ram"], figure("total")).unwrap_or(0);
+        self.gathered = self.gathered.max(gathered);
+        self.rate = self.rate.max(state["ram"]["dirty-pages-rate"].as_u64());
         self.remaining = figure("remaining");
-        self.milliseconds = state["total-time"].as_u64().unwrap_or(self.milliseconds);
+        // Before 1.2 QEMU does not say.
+        self.milliseconds = state["total-time"].as_u64().unwrap_or(since);
     }
 }
 
@@ -182,15 +191,14 @@ fn judge(block: &str, stock: &Run, patched: &Run, rate: bool) -> Finding {
     if patched.sweeps == 0 {
         wrong.push("patched: the guest finished no sweep while it was migrated".to_owned());
     }
-    if patched.rate > 0 {
-        let told = patched.rate;
+    if let Some(told) = patched.rate.filter(|&told| told > 0) {
         wrong.push(format!("patched: {told} dirty pages a second, but only {block} is dirtied"));
     }
     if stock.completed {
         let (gathered, milliseconds) = (stock.gathered, stock.milliseconds);
         wrong.push(format!("stock: it ends, too, after {gathered} rounds and {milliseconds} ms"));
     }
-    if rate && stock.rate == 0 {
+    if rate && stock.rate.is_none_or(|told| told == 0) {
         wrong.push("stock: no rate of dirty pages was told".to_owned());
     }
     let summary = format!(
@@ -204,7 +212,7 @@ fn judge(block: &str, stock: &Run, patched: &Run, rate: bool) -> Finding {
             .with(format!("rounds, {side}"), run.gathered)
             .with(format!("milliseconds, {side}"), run.milliseconds)
             .with(format!("guest sweeps meanwhile, {side}"), run.sweeps)
-            .with(format!("highest rate of dirty pages, {side}"), run.rate)
+            .with(format!("highest rate of dirty pages, {side}"), run.rate.unwrap_or_default())
             .with(format!("bytes that remained last, {side}"), run.remaining);
     }
     finding
@@ -218,8 +226,8 @@ mod tests {
         let patched =
             Run { completed: true, gathered: 3, milliseconds: 200, sweeps: 4, ..Run::default() };
         let stock =
-            Run { gathered: 6, milliseconds: 900, sweeps: 20, rate: 5000, ..Run::default() };
-        (stock, Run { rate: 0, ..patched })
+            Run { gathered: 6, milliseconds: 900, sweeps: 20, rate: Some(5000), ..Run::default() };
+        (stock, Run { rate: Some(0), ..patched })
     }
 
     fn wrong(change: impl FnOnce(&mut Run, &mut Run)) -> Option<String> {
@@ -243,14 +251,14 @@ mod tests {
         let idle = wrong(|_, patched| patched.sweeps = 0).unwrap();
         assert_eq!(idle, "patched: the guest finished no sweep while it was migrated");
         assert_eq!(
-            wrong(|stock, _| stock.rate = 0).unwrap(),
+            wrong(|stock, _| stock.rate = Some(0)).unwrap(),
             "stock: no rate of dirty pages was told"
         );
     }
 
     #[test]
     fn pages_of_the_block_do_not_count_as_dirty() {
-        let counted = wrong(|_, patched| patched.rate = 7).unwrap();
+        let counted = wrong(|_, patched| patched.rate = Some(7)).unwrap();
         assert_eq!(counted, "patched: 7 dirty pages a second, but only pc.ram is dirtied");
     }
 
@@ -258,13 +266,19 @@ mod tests {
     fn the_highest_rate_and_the_last_remainder_are_kept() {
         let mut run = Run::default();
         for (gathered, rate, remaining) in [(1, 9, 100), (2, 3, 50)] {
-            run.note(&serde_json::json!({ "total-time": 10 * gathered, "ram": {
-                "dirty-sync-count": gathered, "dirty-pages-rate": rate, "remaining": remaining,
-            }}));
+            run.note(
+                &serde_json::json!({ "total-time": 10 * gathered, "ram": {
+                    "dirty-sync-count": gathered, "dirty-pages-rate": rate, "remaining": remaining,
+                }}),
+                1,
+            );
         }
         let expected =
-            Run { gathered: 2, rate: 9, remaining: 50, milliseconds: 20, ..Run::default() };
+            Run { gathered: 2, rate: Some(9), remaining: 50, milliseconds: 20, ..Run::default() };
         assert_eq!(run, expected);
+        // What QEMU does not tell is measured.
+        run.note(&serde_json::json!({ "status": "completed" }), 31);
+        assert_eq!((run.gathered, run.milliseconds), (2, 31));
     }
 
     #[test]
@@ -293,7 +307,7 @@ mod tests {
     #[test]
     fn what_is_told_last_counts_where_it_ended_by_itself() {
         let last = serde_json::json!({ "ram": { "remaining": 7 } });
-        let over = |end| Run { remaining: 3, ..Run::default() }.over(end, &last, 5, 9);
+        let over = |end| Run { remaining: 3, ..Run::default() }.over(end, &last, 1, 5, 9);
         let completed = over(End::Completed);
         assert_eq!((completed.completed, completed.remaining, completed.sweeps), (true, 7, 4));
         let cancelled = over(End::Cancelled);

@@ -118,7 +118,7 @@ fn live(source: &Party, destination: &Party) -> Result<Attempt> {
         hears &= Offers::of(&party.binary()?.path)?.capabilities.contains(&path);
     }
     if hears {
-        from.set_capabilities(&[path.clone()])?;
+        from.set_capabilities(std::slice::from_ref(&path))?;
         to.set_capabilities(&[path])?;
     }
     let _socket = from.migrate_to(&mut to)?;

@@ -44,12 +44,26 @@ impl Unchanged {
         };
         offered("machine types", &there.machines, &here.machines);
         offered("devices", &there.devices, &here.devices);
-        offered("migration capabilities", &there.capabilities, &here.capabilities);
-        offered("migration parameters", &there.parameters, &here.parameters);
+        // What both do not know of shows nothing, and has nothing to show.
+        let asked =
+            |question: &str| [&there, &here].iter().any(|it| it.answered.contains(question));
+        if asked("query-migrate-capabilities") {
+            offered("migration capabilities", &there.capabilities, &here.capabilities);
+        }
+        if asked("query-migrate-parameters") {
+            offered("migration parameters", &there.parameters, &here.parameters);
+        }
         let there = self.answers(trial, Side::Stock)?;
         let here = self.answers(trial, Side::Without)?;
         let what = self.monitor.iter().chain(&self.unordered);
-        for (at, (what, (there, here))) in what.zip(there.iter().zip(&here)).enumerate() {
+        let both = what.zip(there.iter().zip(&here)).enumerate();
+        for (at, (what, (there, here))) in both {
+            let (there, here) = match (there, here) {
+                (None, None) => continue,
+                (there, here) => {
+                    (there.as_deref().unwrap_or_default(), here.as_deref().unwrap_or_default())
+                }
+            };
             let mut shown = Shown { what: what.clone(), stock: lines(there), patched: lines(here) };
             if at >= self.monitor.len() {
                 shown.stock.sort();
@@ -60,13 +74,19 @@ impl Unchanged {
         Ok(judge(&all))
     }
 
-    fn answers(&self, trial: &Trial, side: Side) -> Result<Vec<String>> {
+    /// The answers to all commands, in their order; none to one that the monitor does not know.
+    fn answers(&self, trial: &Trial, side: Side) -> Result<Vec<Option<String>>> {
         let name = format!("{side:?}").to_lowercase();
         let party = Party::new(trial, side, &name, trial.board.ram_mib)?;
         let mut machine = party.start(&party.launch(&[]))?;
         machine.stop()?;
+        // To `info` of what it does not know, an older QEMU lists what it does.
+        let unknown = machine.qmp.human("info no-such-thing")?;
         let commands = self.monitor.iter().chain(&self.unordered);
-        let answers = commands.map(|command| machine.qmp.human(command));
+        let answers = commands.map(|command| {
+            let answer = machine.qmp.human(command)?;
+            Ok((answer != unknown).then_some(answer))
+        });
         let answers = answers.collect::<Result<Vec<_>>>()?;
         machine.kill()?;
         Ok(answers)

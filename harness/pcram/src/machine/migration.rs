@@ -9,8 +9,22 @@ use std::time::Duration;
 
 /// How long a migration may take.
 pub(super) const MIGRATE: Duration = Duration::from_secs(60);
+/// How many times faster a QEMU of before 1.3 copies pages than it sends them, at least: it takes the
+/// one for the other where it foresees how long the guest would be stopped.
+const COPIES_FASTER: f64 = 1000.0;
 /// How often a migration's state is asked for: QEMU has told it by events only since 2.4.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How often a migration has gathered the dirty pages, by what `query-migrate` says of RAM. A QEMU of
+/// before 1.7 does not say: each time that it has sent as much as there is to send, and as much again
+/// as the guest writes in the meantime (`again`, in bytes), there was another round at least.
+pub fn gathered(ram: &Value, again: u64) -> Option<u64> {
+    let figure = |name: &str| ram[name].as_u64();
+    figure("dirty-sync-count").or_else(|| {
+        let more = figure("transferred")?.checked_sub(figure("total")?);
+        Some(more.map_or(1, |more| 2 + more / again.max(1)))
+    })
+}
 
 /// How a migration ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +91,7 @@ impl<G> Machine<G> {
         if self.qmp.knows("migrate-set-parameters") {
             self.set_parameters(json!({ "downtime-limit": milliseconds }))
         } else {
-            let seconds = Duration::from_millis(milliseconds).as_secs_f64();
+            let seconds = Duration::from_millis(milliseconds).as_secs_f64() / COPIES_FASTER;
             self.qmp.execute("migrate_set_downtime", json!({ "value": seconds })).map(drop)
         }
     }
@@ -129,5 +143,21 @@ impl<G> Machine<G> {
         mut meanwhile: impl FnMut(&mut Machine<G>) -> Result<()>,
     ) -> Result<()> {
         self.migration_completed(|machine, _| meanwhile(machine)).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_told_or_follow_from_what_was_sent() {
+        assert_eq!(gathered(&json!({ "dirty-sync-count": 7, "transferred": 1 }), 1), Some(7));
+        let sent = |bytes: u64| gathered(&json!({ "transferred": bytes, "total": 100 }), 10);
+        assert_eq!(
+            [sent(0), sent(99), sent(100), sent(109), sent(110)].map(Option::unwrap),
+            [1, 1, 2, 2, 3]
+        );
+        assert_eq!(gathered(&json!({}), 1), None);
     }
 }

@@ -34,6 +34,8 @@ pub struct Offers {
     pub capabilities: BTreeSet<String>,
     /// Migration parameters (`query-migrate-parameters`).
     pub parameters: BTreeSet<String>,
+    /// Of those questions, which the monitor answers at all.
+    pub answered: BTreeSet<String>,
     /// Modes of migration (`query-qmp-schema`); none before 8.2, where there is but one.
     pub modes: BTreeSet<String>,
 }
@@ -172,7 +174,10 @@ fn devices(help: &str) -> BTreeSet<String> {
 fn migration([capabilities, parameters, schema]: &[Value; 3]) -> Offers {
     let list = |answer: &Value| answer.as_array().cloned().unwrap_or_default();
     let capability = |each: &Value| Some(each["capability"].as_str()?.to_owned());
+    let answers = QUESTIONS.iter().zip([capabilities, parameters, schema]);
+    let answered = answers.filter(|(_, answer)| !answer.is_null());
     Offers {
+        answered: answered.map(|(question, _)| (*question).to_owned()).collect(),
         capabilities: list(capabilities).iter().filter_map(capability).collect(),
         parameters: parameters.as_object().into_iter().flatten().map(|it| it.0.clone()).collect(),
         modes: list(schema).iter().flat_map(modes).collect(),
@@ -224,6 +229,7 @@ mod tests {
         assert_eq!(offers.capabilities, set(&["xbzrle"]));
         assert_eq!(offers.parameters, set(&["max-bandwidth", "mode"]));
         assert_eq!(offers.modes, set(&["normal", "cpr-reboot"]));
+        assert!(offers.answered.contains("query-migrate-capabilities"));
         assert_eq!(migration(&[const { Value::Null }; 3]), Offers::default());
     }
 }

@@ -27,7 +27,7 @@ pub struct Release {
     /// The folder of its series, beside the table.
     pub series: String,
     /// The source package that the series was made on; none where no distribution has one.
-    pub package: Option<Package>,
+    pub package: Option<Box<Package>>,
     /// What the upstream git calls it.
     pub git: Option<GitName>,
     /// The folder of the series that has it build on a machine of today, beside the table; none
@@ -198,7 +198,7 @@ impl Release {
 
     /// What its series was made on, in words.
     pub fn made_on(&self) -> String {
-        match (&self.package, &self.git) {
+        match (self.package.as_deref(), &self.git) {
             (Some(Package { name, version, .. }), _) => format!("{name} {version}"),
             (None, Some(GitName { tag, commit: Some(commit) })) => {
                 format!("{tag} of upstream's git, commit {}", &commit[..12])

@@ -57,6 +57,16 @@ impl Load {
         if self == Load::DirtyingCached { Load::DirtyingFew } else { self }
     }
 
+    /// How many bytes of the block beside RAM it writes in each sweep; none where it writes RAM.
+    pub(super) fn writes_again(self) -> Option<u64> {
+        match self {
+            Load::Stopped | Load::Dirtying => None,
+            Load::DirtyingBeside => Some(beside::SIZE),
+            Load::DirtyingCached | Load::DirtyingFew => Some(CACHED * PAGE_SIZE as u64),
+            Load::Marking => Some(MARKED * PAGE_SIZE as u64),
+        }
+    }
+
     /// Whether the guest writes the block beside RAM.
     pub(in crate::check) fn writes_beside(self) -> bool {
         !matches!(self, Load::Stopped | Load::Dirtying)

@@ -4,7 +4,7 @@ use super::beside::{Beside, Mapped};
 use super::load::Loaded;
 use super::pace::{AT_ONCE, Pace};
 use super::way::Via;
-use super::{Load, Recipe, Stream};
+use super::{Load, Recipe, Saved, Stream};
 use crate::check::party::SNAPSHOT;
 use crate::check::trial::{DISK, Trial};
 use crate::failure::{Exit, Failure};
@@ -146,6 +146,8 @@ impl Making<'_> {
             return Err(NoStream(format!("savevm said: {said}")).into());
         }
         let disks = source.machine.qmp.execute("query-block", json!({}))?;
+        let list = source.machine.qmp.human("info snapshots")?;
+        let saved = size_of_snapshot(&disks).or_else(|| size_in_list(&list));
         source.machine.quit()?;
         let path = self.folder.join(DISK);
         let cannot = || format!("cannot read the VM state in {}", path.display());
@@ -155,7 +157,7 @@ impl Making<'_> {
         state.read_to_end(&mut bytes).with_context(cannot)?;
         // QEMU itself stops the guest while it saves: there is no load to tell of.
         let stream = Stream::read(self.trial.block(), &bytes).with_context(cannot)?;
-        Ok(Stream { saved: size_of_snapshot(&disks), ..stream })
+        Ok(Stream { saved, ..stream })
     }
 
     /// Migrates to `uri`, under the guest's load if there is one, and leaves the source's memory
@@ -218,11 +220,24 @@ impl Making<'_> {
 }
 
 /// How many bytes of VM state the snapshot has, as QEMU tells its user (`query-block`).
-fn size_of_snapshot(disks: &Value) -> Option<u64> {
+fn size_of_snapshot(disks: &Value) -> Option<Saved> {
     let mut disks = disks.as_array().into_iter().flatten();
     let snapshots = disks.find_map(|disk| disk["inserted"]["image"]["snapshots"].as_array())?;
     let ours = snapshots.iter().find(|snapshot| snapshot["name"] == SNAPSHOT)?;
-    ours["vm-state-size"].as_u64()
+    ours["vm-state-size"].as_u64().map(|bytes| Saved { bytes, rounded: 0 })
+}
+
+/// The same from `info snapshots`, which is all that a QEMU of before 1.3 tells: `218K`, `1.2M`.
+fn size_in_list(list: &str) -> Option<Saved> {
+    let ours = list.lines().find_map(|line| line.split_once(&format!(" {SNAPSHOT} ")))?;
+    let size = ours.1.split_whitespace().next()?;
+    let (number, unit) = match size.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => (&size[..at], 1 << (10 * (1 + "KMGT".find(&size[at..])?))),
+        None => (size, 1),
+    };
+    let digit = if number.contains('.') { unit / 10 } else { unit };
+    let bytes = (number.parse::<f64>().ok()? * unit as f64) as u64;
+    Some(Saved { bytes, rounded: if unit == 1 { 0 } else { digit / 2 + 1 } })
 }
 
 #[cfg(test)]
@@ -236,8 +251,24 @@ mod tests {
                 "snapshots": [{ "name": name, "vm-state-size": 195_430 }],
             }}}])
         };
-        assert_eq!(size_of_snapshot(&disk(SNAPSHOT)), Some(195_430));
+        let exact = Saved { bytes: 195_430, rounded: 0 };
+        assert_eq!(size_of_snapshot(&disk(SNAPSHOT)), Some(exact));
         assert_eq!(size_of_snapshot(&disk("other")), None);
         assert_eq!(size_of_snapshot(&json!([])), None);
+    }
+
+    #[test]
+    fn the_size_in_a_list_is_as_exact_as_it_is_shown() {
+        let list = |name: &str, size: &str| {
+            let heads = "ID        TAG                 VM SIZE                DATE       VM CLOCK";
+            let row =
+                format!("1         {name}               {size} 2011-12-01 12:00:00   00:00:02");
+            size_in_list(&format!("{heads}\n{row}"))
+        };
+        let saved = |bytes, rounded| Some(Saved { bytes, rounded });
+        assert_eq!(list(SNAPSHOT, "218K"), saved(218 << 10, 513));
+        assert_eq!(list(SNAPSHOT, "1.5M"), saved(3 << 19, (1 << 20) / 20 + 1));
+        assert_eq!(list(SNAPSHOT, "907"), saved(907, 0));
+        assert_eq!(list("other", "218K"), None);
     }
 }

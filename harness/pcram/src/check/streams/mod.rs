@@ -16,7 +16,7 @@ pub(super) use beside::{Beside, plugged_at};
 pub(super) use load::Load;
 pub use load::Loaded;
 pub(super) use pace::SLOWLY;
-pub use stream::Stream;
+pub use stream::{Saved, Stream};
 
 use super::Finding;
 use super::trial::Trial;

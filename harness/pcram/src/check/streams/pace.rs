@@ -15,6 +15,7 @@
 use super::beside;
 use super::load::{CACHED, Load, Loaded, MARKED};
 use crate::machine::Machine;
+use crate::machine::migration::gathered;
 use anyhow::Result;
 use pcram_guests::stamp::PAGE_SIZE;
 use serde_json::Value;
@@ -81,8 +82,8 @@ impl Pace {
         // There are no figures before it is set up.
         let Some(ram) = state.get("ram").filter(|_| !self.stopped) else { return Ok(()) };
         let sweeps = self.sweeps(machine) / self.guest.short_sweeps();
-        // A QEMU of before 1.7 does not say, and is not asked for later rounds.
-        let gathered = ram["dirty-sync-count"].as_u64().unwrap_or(GATHERED);
+        let total = ram["total"].as_u64().unwrap_or_default();
+        let gathered = gathered(ram, self.guest.writes_again().unwrap_or(total)).unwrap_or(1);
         match self.order(sweeps, gathered, ram["remaining"].as_u64()) {
             Order::GoOn => Ok(()),
             Order::HoldBack => machine.limit_migration(SLOWLY),

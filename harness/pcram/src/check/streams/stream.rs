@@ -8,6 +8,15 @@ use pcram_stream::{Memory, StreamError, Summary};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// A size that QEMU tells its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The bytes.
+    pub bytes: u64,
+    /// By how many bytes at most it was rounded.
+    pub rounded: u64,
+}
+
 /// What one QEMU sent or saved, and how.
 #[derive(Clone, Debug)]
 pub struct Stream {
@@ -26,8 +35,8 @@ pub struct Stream {
     pub kept: Option<Kept>,
     /// What a try before this one sent.
     pub before: Option<Torn>,
-    /// The size of a snapshot's VM state, in bytes, as QEMU tells its user.
-    pub saved: Option<u64>,
+    /// The size of a snapshot's VM state, as QEMU tells its user.
+    pub saved: Option<Saved>,
     /// What `query-migrate` said meanwhile, and at last when it had completed.
     pub told: Vec<Value>,
 }
