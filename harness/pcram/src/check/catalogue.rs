@@ -199,9 +199,12 @@ impl Catalogue {
         }
     }
 
-    /// The words that give a QEMU the RAM file at `path`.
+    /// The words that give a QEMU the RAM file at `path`; in them `{opt-path}` is the path as a value
+    /// in an option list, `{path}` as it is.
     pub fn ram_file_args(&self, path: &Path) -> Vec<String> {
-        self.ram_file.iter().map(|word| word.replace("{opt-path}", &opt_value(path))).collect()
+        let (value, path) = (opt_value(path), path.to_string_lossy());
+        let fill_in = |word: &String| word.replace("{opt-path}", &value).replace("{path}", &path);
+        self.ram_file.iter().map(fill_in).collect()
     }
 
     /// The checks whose name matches one of `patterns`, where `*` stands for any characters. Where
@@ -318,5 +321,20 @@ mod tests {
         assert_eq!(ids(&["p2.a", "p2.b"]).unwrap(), ["p2.b", "p2.a"]);
         assert_eq!(ids(&["p2.a*"]).unwrap(), ["p2.a", "p2.ab"]);
         assert!(ids(&["p3.*"]).unwrap_err().contains("no check is named p3.*; there are\n  p2.b"));
+    }
+
+    #[test]
+    fn a_path_is_given_as_a_value_or_as_it_is() {
+        let text = fs::read_to_string("../../patches/checks.toml").unwrap();
+        let line = "ram-file = [\"-pcram-file\", \"{opt-path}\"]";
+        let include = text.lines().find(|line| line.starts_with("include")).unwrap();
+        let text = text.replace(include, "check = []");
+        assert!(text.contains(line));
+        let args = |words: &str| {
+            let text = text.replace(line, &format!("ram-file = [{words}]"));
+            Catalogue::parse(&text).unwrap().ram_file_args(Path::new("/a,b"))
+        };
+        assert_eq!(args("'-x', '{opt-path}'"), ["-x", "/a,,b"]);
+        assert_eq!(args("'-x', '{path}'"), ["-x", "/a,b"]);
     }
 }

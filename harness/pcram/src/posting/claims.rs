@@ -208,24 +208,24 @@ impl Claim {
 /// The first sentence of a letter that has all `words` in their order. What is quoted of others is
 /// left out.
 fn sentence(letter: &Letter, words: &[String]) -> Option<String> {
+    let lines: Vec<_> =
+        letter.lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect();
+    let diff = lines.iter().position(|line| line.starts_with("diff --git ")).unwrap_or(lines.len());
+    let prose = lines[..diff].iter().filter(|line| !line.starts_with('>')).map(String::as_str);
+    let added = lines[diff..].iter().map(|line| line.strip_prefix('+').unwrap_or_default());
+    let text = [running(prose), running(added)].join("\n");
+    let mut sentences = text.split('\n').flat_map(|it| it.split_inclusive(". ")).map(str::trim);
+    sentences.find(|sentence| has_in_order(sentence, words)).map(str::to_owned)
+}
+
+/// Lines as running text: a paragraph, or an item of a list, is one line.
+fn running<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let mut text = String::new();
-    for line in &letter.lines {
-        let line = String::from_utf8_lossy(&line.text);
-        if line.starts_with("diff --git ") {
-            break;
-        }
-        if line.starts_with('>') {
-            continue;
-        }
-        // A paragraph ends a sentence as well as a full stop.
-        text += if line.trim().is_empty() { "\n" } else { line.trim() };
-        text.push(' ');
+    for line in lines.map(str::trim) {
+        text.push(if line.is_empty() || line.starts_with("- ") { '\n' } else { ' ' });
+        text += line;
     }
-    let diff = letter.lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned());
-    let added = diff.filter_map(|line| Some(line.strip_prefix('+')?.trim().to_owned()));
-    let sentences = text.split('\n').flat_map(|paragraph| paragraph.split_inclusive(". "));
-    let mut all = sentences.map(|it| it.trim().to_owned()).chain(added);
-    all.find(|sentence| has_in_order(sentence, words))
+    text
 }
 
 fn has_in_order(sentence: &str, words: &[String]) -> bool {

@@ -2,7 +2,6 @@
 
 use super::patch::{Made, below};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 use std::fmt;
 
 /// One kind of damage.
