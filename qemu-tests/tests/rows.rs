@@ -12,7 +12,7 @@ const ROWS: &str = "PCRAM_ROWS";
 /// What is tried where nobody asks for more.
 const ONE: &str = "p1.option";
 /// What the rows say on the 10.0 of the table. `#` stands for a number that differs from run to run,
-/// `*` for a word that does.
+/// `*` for a word that does, `~` for the rest of a line.
 const SAID: &str = include_str!("rows/said.txt");
 
 #[test]
@@ -63,6 +63,7 @@ fn known() -> BTreeMap<&'static str, String> {
 
 fn is_like(known: &str, said: &str) -> bool {
     let shape = regex::escape(known).replace("\\#", r"[0-9]+(\.[0-9]+)?").replace("\\*", r"\S+");
+    let shape = shape.replace("\\~", "[^\n]*");
     Regex::new(&format!("^{shape}$")).expect("it is one").is_match(said)
 }
 
@@ -71,4 +72,5 @@ fn a_number_that_differs_is_a_number_and_a_word_a_word() {
     assert!(is_like("# of 5 at *: 1", "17.5 of 5 at /x/y: 1"));
     assert!(!is_like("# of 5 at *: 1", "x of 5 at /x: 1"));
     assert!(!is_like("# of 5 at *: 1", "1 of 6 at /x: 1"));
+    assert!(is_like("x: ~\ny", "x: a b\ny") && !is_like("x: ~\ny", "x: a\nb\ny"));
 }
