@@ -41,7 +41,7 @@ fn said(row: &Value) -> String {
     let figures = row["evidence"].as_array().into_iter().flatten();
     let figures = figures.map(|it| format!("{}: {}", text(&it["name"]), text(&it["value"])));
     let lines = std::iter::once(text(&row["summary"])).chain(figures);
-    lines.map(|line| line.replace('\n', " ")).collect::<Vec<_>>().join("\n")
+    lines.map(|line| line.replace(['\n', '\r'], " ")).collect::<Vec<_>>().join("\n")
 }
 
 /// The file: a row's name, and below it, indented, what it says.

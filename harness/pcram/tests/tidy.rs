@@ -121,6 +121,8 @@ fn each_command_has_a_page_with_its_help() {
         "fetch",
         "apply",
         "refresh",
+        "import",
+        "reproduce",
         "build",
         "check",
         "boot",

@@ -354,4 +354,23 @@ mod tests {
         assert!(!wrong(ram, ram - 1));
         assert!(wrong(ram - 1, ram - 1) && wrong(ram, ram) && wrong(ram, ram + 1));
     }
+
+    #[test]
+    fn a_snapshots_size_is_the_streams_up_to_what_is_rounded() {
+        let stream = Stream::read("pc.ram", &plain(&["pc.ram"])).unwrap();
+        let length = stream.summary.length;
+        let ram = stream.summary.block("pc.ram").unwrap().used_length;
+        let whole = Stream::read("pc.ram", &plain(&[])).unwrap();
+        let there = Saved { bytes: whole.summary.length, rounded: 0 };
+        assert!(there.bytes >= ram);
+        let wrong = |bytes, rounded| {
+            let here = (Saved { bytes, rounded }, &stream);
+            let finding = judge_saved(&Terms::plain("pc.ram"), (there, &whole), here);
+            finding.summary.contains("patched: a snapshot of")
+        };
+        assert!(!wrong(length, 0) && wrong(length - 1, 0));
+        assert!(!wrong(length - 100, 100) && wrong(length - 101, 100));
+        assert!(!wrong(length + CLUSTER, 0) && wrong(length + CLUSTER + 1, 0));
+        assert!(!wrong(length + CLUSTER, 100) && wrong(length + CLUSTER + 1, 100));
+    }
 }

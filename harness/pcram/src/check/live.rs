@@ -127,20 +127,46 @@ fn move_live(from: &mut Machine, party: &Party) -> Result<(Machine, bool)> {
     from.limit_migration(SLOWLY)?;
     let before = from.guest.swept();
     let _socket = from.migrate_to(&mut to)?;
-    let (mut held_back, mut stopped) = (true, false);
+    let mut course = Course::from(before);
     from.migrated(|from| {
-        let sweeps = from.guest.swept() - before;
-        if held_back && sweeps >= HELD_BACK {
+        let swept = from.guest.swept();
+        if course.lets_go(swept) {
             from.limit_migration(AT_ONCE)?;
-            held_back = false;
         }
-        if !stopped && sweeps >= TOO_MANY {
+        if course.stops(swept) {
             from.stop()?;
-            stopped = true;
         }
         Ok(())
     })?;
-    Ok((to, stopped))
+    Ok((to, course.stopped))
+}
+
+/// What is done once in the course of a live migration, when the guest has finished so many sweeps.
+struct Course {
+    before: u64,
+    held_back: bool,
+    stopped: bool,
+}
+
+impl Course {
+    /// Of a guest that had finished `before` sweeps when it began.
+    fn from(before: u64) -> Course {
+        Course { before, held_back: true, stopped: false }
+    }
+
+    /// Whether now is when all may be sent at once.
+    fn lets_go(&mut self, swept: u64) -> bool {
+        let now = self.held_back && swept - self.before >= HELD_BACK;
+        self.held_back &= !now;
+        now
+    }
+
+    /// Whether now is when the guest is stopped, since it takes too long.
+    fn stops(&mut self, swept: u64) -> bool {
+        let now = !self.stopped && swept - self.before >= TOO_MANY;
+        self.stopped |= now;
+        now
+    }
 }
 
 /// Waits until a byte lies in the serial port of a guest that stands: the line status register.
@@ -148,14 +174,19 @@ fn await_byte(machine: &mut Machine) -> Result<()> {
     let deadline = Deadline::after(DELIVERED, "a byte to arrive at the guest's serial port");
     loop {
         let said = machine.qmp.human("i /1xb 0x3fd")?;
-        let digits = said.rsplit_once("0x").map(|(_, digits)| digits.trim());
-        let status = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let status = status.with_context(|| format!("the monitor read a port as {said:?}"))?;
-        if status & 1 != 0 {
+        if has_byte(&said)? {
             return Ok(());
         }
         std::thread::sleep(deadline.left()?.min(LOOK_AGAIN));
     }
+}
+
+/// Whether the line status that the monitor read has its bit for a byte that came.
+fn has_byte(said: &str) -> Result<bool> {
+    let digits = said.rsplit_once("0x").map(|(_, digits)| digits.trim());
+    let status = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let status = status.with_context(|| format!("the monitor read a port as {said:?}"))?;
+    Ok(status & 1 != 0)
 }
 
 fn judge(pages: u64, moved: &Moved) -> Finding {
@@ -250,5 +281,33 @@ mod tests {
         assert_eq!(judged(|it| it.arrived.of_generation = vec![4, 0, 3]).verdict, Verdict::Failed);
         assert_eq!(judged(|it| it.arrived.strangers = vec![0, 4096]).verdict, Verdict::Failed);
         assert_eq!(judged(|it| it.stopped = true).verdict, Verdict::Failed);
+    }
+
+    #[test]
+    fn a_half_written_page_is_not_between_two_sweeps() {
+        let torn = judged(|it| {
+            it.arrived = Census { pages: 8, of_generation: vec![7], strangers: vec![0x3000] };
+            it.ended = 6;
+        });
+        assert_eq!(torn.summary, "the guest ended generation 6, not 5 that it was in");
+    }
+
+    #[test]
+    fn it_is_let_go_once_and_stopped_once() {
+        let mut course = Course::from(5);
+        let at = |sweeps| 5 + sweeps;
+        let went = [HELD_BACK - 1, HELD_BACK, HELD_BACK + 1].map(|it| course.lets_go(at(it)));
+        assert_eq!(went, [false, true, false]);
+        let stopped = [TOO_MANY - 1, TOO_MANY, TOO_MANY + 1].map(|it| course.stops(at(it)));
+        assert_eq!(stopped, [false, true, false]);
+        assert!(course.stopped);
+    }
+
+    #[test]
+    fn a_byte_is_seen_by_its_bit() {
+        assert!(has_byte("portb[0x03fd] = 0x61").unwrap());
+        assert!(!has_byte("portb[0x03fd] = 0x60").unwrap());
+        assert!(!has_byte("portb[0x03fd] = 0x00").unwrap());
+        assert!(has_byte("no port").is_err());
     }
 }

@@ -40,11 +40,29 @@ impl Offered {
         let args = [trial.launch().board_args(), trial.ram_file_args(&path)].concat();
         let ended = stock.run_to_end(&args, trial.folder)?;
         let said = ended.stderr.trim().to_owned();
-        if ended.code() != Some(1) || !said.ends_with(&format!("{option}: invalid option")) {
+        if !is_refusal(ended.code(), &said, option) {
             wrong
                 .push(format!("stock did not refuse {option}: it {}, saying: {said}", ended.how()));
         }
         let finding = Finding::new(wrong, format!("help offers `{help}`; stock says `{said}`"));
         Ok(finding.with("help line, patched", help).with("stock's answer", said))
+    }
+}
+
+/// Whether a QEMU ended as one that does not know the option.
+fn is_refusal(code: Option<i32>, said: &str, option: &str) -> bool {
+    code == Some(1) && said.ends_with(&format!("{option}: invalid option"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_and_ends_with_one() {
+        let said = "qemu-system-x86_64: -x: invalid option";
+        assert!(is_refusal(Some(1), said, "-x"));
+        assert!(!is_refusal(Some(0), said, "-x") && !is_refusal(None, said, "-x"));
+        assert!(!is_refusal(Some(1), said, "-y") && !is_refusal(Some(1), "", "-x"));
     }
 }

@@ -43,6 +43,13 @@ struct Answer {
     said: String,
 }
 
+impl Wanted {
+    /// Whether the program is started: one of user mode is only built.
+    fn is_asked(self) -> bool {
+        self != Wanted::Build
+    }
+}
+
 impl OtherTargets {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let beyond = trial.beyond()?;
@@ -58,8 +65,8 @@ impl OtherTargets {
             let found = match beyond.programs.get(&name) {
                 None => Err("nobody built it".to_owned()),
                 Some(Err(error)) => Err(error.clone()),
-                Some(Ok(_)) if wanted == Wanted::Build => Ok(Answer::default()),
-                Some(Ok(path)) => Ok(self.ask(trial, &Binary::probe(path)?)?),
+                Some(Ok(path)) if wanted.is_asked() => Ok(self.ask(trial, &Binary::probe(path)?)?),
+                Some(Ok(_)) => Ok(Answer::default()),
             };
             Ok(Target { name, wanted, found })
         });
@@ -135,5 +142,27 @@ mod tests {
         assert_eq!(judged(Wanted::Offer, answer(false, Some(1), refusal)), Failed);
         assert_eq!(judged(Wanted::Build, answer(false, None, "")), Held);
         assert_eq!(judged(Wanted::Build, Err("vl.c:1: error".into())), Failed);
+    }
+
+    #[test]
+    fn each_target_is_told_by_what_is_wanted_of_it() {
+        let target = |name: &str, wanted, said: &str| Target {
+            name: name.into(),
+            wanted,
+            found: Ok(Answer { offers: wanted == Wanted::Offer, code: Some(1), said: said.into() }),
+        };
+        let refusal = "-x: invalid option";
+        let all = [
+            target("i386", Wanted::Offer, "no file"),
+            target("avr", Wanted::Refusal, refusal),
+            target("user", Wanted::Build, ""),
+        ];
+        let finding = judge("-x", &all);
+        assert_eq!(finding.summary, "i386 offers it; avr refuses it; user builds");
+        let said: Vec<_> = finding.evidence.iter().map(|it| it.to_string()).collect();
+        assert_eq!(said, ["i386 said: no file", "avr said: -x: invalid option"]);
+        assert!(
+            Wanted::Offer.is_asked() && Wanted::Refusal.is_asked() && !Wanted::Build.is_asked()
+        );
     }
 }

@@ -91,4 +91,12 @@ mod tests {
         assert_eq!(judged(true, "1..1\nok 1 /a # SKIP\n").verdict, Failed);
         assert_eq!(judged(true, "").verdict, Failed);
     }
+
+    #[test]
+    fn what_failed_is_not_among_what_passed() {
+        let tap = "1..3\nok 1 /a\nnot ok 2 /b\nok 3 /c # SKIP no\n";
+        let finding = judge("t", false, tap);
+        let figures: Vec<_> = finding.evidence.iter().map(|it| it.to_string()).collect();
+        assert_eq!(figures, ["tests passed: 1", "tests skipped by themselves: 1"]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::Verdict::{Broken, Cannot, Failed, Held, NotTried};
+use crate::failure::Failure;
 use catalogue::Catalogue;
 use std::fs;
 use tempfile::TempDir;
@@ -185,4 +186,30 @@ fn space_is_asked_of_the_folder_that_checks_run_in() {
     let row = dry.row();
     assert_eq!(row.verdict, NotTried);
     assert!(row.summary.starts_with(dry.folder.path().to_str().unwrap()), "{}", row.summary);
+}
+
+#[test]
+fn a_guest_that_is_not_to_be_had_is_a_reason_not_to_try_and_a_fault_is_none() {
+    let dry = Dry::new(OFFERS, HELP);
+    let error = |failure: fn() -> anyhow::Error| {
+        let images = || Err(failure());
+        let bench = Bench {
+            catalogue: &dry.catalogue,
+            revision: "10.0",
+            stock: None,
+            patched: &dry.patched,
+            qemu_img: None,
+            provenance: None,
+            images: &images,
+            folder: dry.folder.path(),
+            keep: false,
+        };
+        let (board, folder) = (dry.catalogue.board.clone(), dry.folder.path());
+        let trial = Trial { bench: &bench, board, place: Place::Folder, folder };
+        trial.images().unwrap_err()
+    };
+    let missing = error(|| Failure::missing("no kernel is here").into());
+    assert_eq!(missing.to_string(), "no kernel is here");
+    assert!(missing.is::<super::NotTried>());
+    assert!(!error(|| anyhow::anyhow!("a fault")).is::<super::NotTried>());
 }

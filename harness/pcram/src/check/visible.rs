@@ -55,7 +55,6 @@ impl Visible {
         let begun = machine.guest.generation() + 1;
         let middle = layout.pages().nth(pages as usize / 3).context("the board has no RAM")?;
         ram_file::await_stamp(&path, &layout, middle, SEED, begun)?;
-        let mut still = true;
         if when == Moment::Stopped {
             machine.stop()?
         } else {
@@ -64,11 +63,9 @@ impl Visible {
         let reported = machine.guest.generation();
         let generations: Vec<u64> = (reported..reported + AHEAD).collect();
         let seen = census(&path, &layout, SEED, &generations)?;
-        if when == Moment::Stopped {
-            still = census(&path, &layout, SEED, &generations)? == seen;
-            machine.kill()?;
-        }
-        Ok(judge_interrupted(pages, reported, &seen, still))
+        let still = census(&path, &layout, SEED, &generations)? == seen;
+        let state = machine.status().unwrap_or_else(|_| "gone".to_owned());
+        Ok(judge_interrupted(pages, reported, &seen, still).with("QEMU meanwhile", state))
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Args {
     /// Try only the claim ID; may be given more than once
     #[arg(long = "claim", value_name = "ID")]
     claims: Vec<String>,
+    /// Try only the row ID, and judge by it the claims that it tries; may be given more than once
+    #[arg(long = "row", value_name = "ID", conflicts_with = "claims")]
+    rows: Vec<String>,
     /// Write the table to FILE as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -53,7 +56,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
         let (input, mended) = mended(run, &args.from, Some(&git), &repeat)?;
         let id = input.posting.patches.first().and_then(|letter| letter.id.clone());
         let claims = Claims::of(&patches()?.join("postings"), id.as_deref())?;
-        let chosen = claims.chosen(&args.claims)?;
+        let chosen = claims.chosen(&args.claims, &args.rows)?;
         // Words that the thread does not have are found before anything is built for them.
         let quoted: Vec<_> =
             chosen.iter().map(|claim| claim.quoted(&input.posting)).collect::<Result<_>>()?;
@@ -118,7 +121,9 @@ struct Posting<'a> {
 impl Posting<'_> {
     /// The rows of the chosen claims, by name; QEMU is built only where one of them runs it.
     fn rows(&self, run: &Run, claims: &Claims, chosen: &[&Claim]) -> Result<BTreeMap<String, Row>> {
-        let names: BTreeSet<&String> = chosen.iter().flat_map(|claim| &claim.rows).collect();
+        let asked = |name: &&String| self.args.rows.is_empty() || self.args.rows.contains(name);
+        let names: BTreeSet<&String> =
+            chosen.iter().flat_map(|claim| &claim.rows).filter(asked).collect();
         let (own, on_qemu): (Vec<&String>, Vec<&String>) =
             names.into_iter().partition(|name| OWN.contains(&name.as_str()));
         let mut rows = BTreeMap::new();

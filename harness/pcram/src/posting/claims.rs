@@ -156,14 +156,25 @@ impl Claims {
         Ok(Claims { dir: dir.to_owned(), ..claims })
     }
 
-    /// The claims that the rows of these names try; all, where none is named.
-    pub fn chosen(&self, names: &[String]) -> Result<Vec<&Claim>> {
-        if let Some(name) = names.iter().find(|name| !self.all.iter().any(|it| it.id == **name)) {
-            let all: Vec<_> = self.all.iter().map(|claim| claim.id.as_str()).collect();
-            let text = format!("there is no claim {name:?}; there are {}", all.join(", "));
+    /// The claims of these names, or those that rows of the names in `rows` try; all, where none is
+    /// named.
+    ///
+    /// # Errors
+    /// A [`Failure`] where there is no claim, or no row, of a name.
+    pub fn chosen(&self, names: &[String], rows: &[String]) -> Result<Vec<&Claim>> {
+        let ids: Vec<_> = self.all.iter().map(|claim| claim.id.as_str()).collect();
+        if let Some(name) = names.iter().find(|name| !ids.contains(&name.as_str())) {
+            let text = format!("there is no claim {name:?}; there are {}", ids.join(", "));
             return Err(Failure::usage(text).into());
         }
-        let is_chosen = |claim: &&Claim| names.is_empty() || names.contains(&claim.id);
+        let tries = |claim: &Claim, row: &String| claim.rows.contains(row);
+        if let Some(row) = rows.iter().find(|row| !self.all.iter().any(|it| tries(it, row))) {
+            return Err(Failure::usage(format!("no claim is tried by a row {row:?}")).into());
+        }
+        let is_chosen = |claim: &&Claim| match (names, rows) {
+            ([], []) => true,
+            _ => names.contains(&claim.id) || rows.iter().any(|row| tries(claim, row)),
+        };
         Ok(self.all.iter().filter(is_chosen).collect())
     }
 }

@@ -5,18 +5,16 @@ use std::collections::HashSet;
 use super::prove::{blob_id, is_none};
 use super::reading::{Base, ReadLine, Reading, readings};
 use super::space::{Space, squashed};
+use super::ways::{
+    Added, Combined, JOINS, added, added_lines, changed, combinations, has_joins, joined, pick,
+    product, ways,
+};
 use super::{Proof, Refusal, Repair, Repaired, Why};
 use crate::diff::{FileDiff, Hunk, HunkLine, Sign, lines_of, text_of};
 use crate::found::{Found, FoundHunk};
 
 /// How many results are held against the promised id at most.
 const TRIES: usize = 6000;
-
-/// Into how many lines that can be read in several ways a search goes one by one.
-const MIXED: usize = 1024;
-
-/// What may have stood where mail broke a line.
-const JOINS: [&[u8]; 5] = [b" ", b"", b"  ", b"\t", b"   "];
 
 /// How many bytes of a line git takes as a hunk's heading (xdiff/xemit.c).
 const HEADING: usize = 80;
@@ -42,35 +40,11 @@ pub fn repair(found: &Found, base: Option<&[u8]>, last: bool) -> Result<Repaired
     }
 }
 
-/// One reading of each hunk.
-type Combined<'a> = Vec<&'a Reading>;
-
-/// All combinations of one reading of each hunk, the most natural first; `None` where there are too
-/// many.
-fn combinations(choices: &[Vec<Reading>]) -> Option<Vec<Combined<'_>>> {
-    let mut all: Vec<Combined> = vec![Vec::new()];
-    for choice in choices {
-        if all.len() * choice.len() > TRIES {
-            return None;
-        }
-        all = all
-            .iter()
-            .flat_map(|so_far| {
-                choice.iter().map(move |reading| [so_far.as_slice(), &[reading]].concat())
-            })
-            .collect();
-    }
-    Some(all)
-}
-
 struct File<'a> {
     found: &'a Found,
     base: Option<&'a [u8]>,
     lines: Option<(Vec<&'a [u8]>, bool)>,
 }
-
-/// The added lines' texts, in order.
-type Added = Vec<Vec<u8>>;
 
 impl<'a> File<'a> {
     fn readings(&self, hunk: &FoundHunk, last: bool) -> Result<Vec<Reading>, Refusal> {
@@ -333,10 +307,6 @@ fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-fn has_joins(readings: &Combined) -> bool {
-    added_lines(readings).any(|line| line.parts.len() > 1)
-}
-
 /// Whether the lines are as they were sent, but for empty ones.
 fn is_natural(reading: &Reading) -> bool {
     reading.heading.is_empty() && !reading.lines.iter().any(is_doubtful)
@@ -344,57 +314,6 @@ fn is_natural(reading: &Reading) -> bool {
 
 fn is_doubtful(line: &ReadLine) -> bool {
     line.parts.len() > 1 || line.lost_blank && !line.parts[0].1.is_empty()
-}
-
-fn added_lines<'a>(readings: &'a Combined) -> impl Iterator<Item = &'a ReadLine> {
-    let lines = readings.iter().flat_map(|reading| &reading.lines);
-    lines.filter(|line| line.sign == Sign::Added)
-}
-
-fn added(readings: &Combined, change: impl Fn(&ReadLine) -> Vec<u8>) -> Added {
-    added_lines(readings).map(change).collect()
-}
-
-fn joined(line: &ReadLine, join: &[u8]) -> Vec<u8> {
-    line.parts.iter().map(|(_, part)| part.as_slice()).collect::<Vec<_>>().join(join)
-}
-
-fn changed(line: &ReadLine, join: &[u8], space: Space, cr: bool) -> Vec<u8> {
-    let mut text = space.undone(&joined(line, join));
-    if cr {
-        text.push(b'\r');
-    }
-    text
-}
-
-/// All that a line may have been.
-fn ways(line: &ReadLine) -> Vec<Vec<u8>> {
-    let joins = if line.parts.len() > 1 { &JOINS[..] } else { &JOINS[..1] };
-    let mut ways: Vec<Vec<u8>> = Vec::new();
-    for join in joins {
-        for space in Space::ALL {
-            let way = changed(line, join, space, false);
-            if !ways.contains(&way) {
-                ways.push(way);
-            }
-        }
-    }
-    ways
-}
-
-fn product(mut counts: impl Iterator<Item = usize>) -> Option<usize> {
-    counts.try_fold(1_usize, |product, count| {
-        product.checked_mul(count).filter(|&product| product <= MIXED)
-    })
-}
-
-fn pick(choices: &[Vec<Vec<u8>>], mut number: usize) -> Added {
-    let mut picked = Vec::with_capacity(choices.len());
-    for ways in choices {
-        picked.push(ways[number % ways.len()].clone());
-        number /= ways.len();
-    }
-    picked
 }
 
 /// What was put right in a line.

@@ -8,6 +8,7 @@ mod fit;
 mod prove;
 mod reading;
 mod space;
+mod ways;
 
 pub use fit::repair;
 pub use prove::blob_id;

@@ -4,8 +4,8 @@ use super::*;
 use crate::check::streams::built::{PAGE, mapped, plain};
 use crate::check::streams::{Kept, Torn};
 use crate::event::Verdict;
-use pcram_stream::BlockOffset;
 use pcram_stream::damage::{misplace_page, smuggle_mapped, smuggle_packet, smuggle_page};
+use pcram_stream::{BlockOffset, DeviceSection, SectionHeader, StreamOffset};
 
 /// A multifd channel with a page of `rom`.
 fn channel() -> Vec<u8> {
@@ -204,4 +204,29 @@ fn each_block_has_its_figures_and_a_mapped_one_no_records() {
     let patched = Stream { kept, ..read(&mapped(&["pc.ram"])) };
     let summary = held(&terms, &read(&mapped(&[])), &patched);
     assert!(summary.ends_with("all 2 pages of vga as the guest left them"), "{summary}");
+}
+
+#[test]
+fn sections_that_are_known_by_their_names_alone_are_as_long_as_stocks_or_shorter_than_a_page() {
+    let section = |idstr: &str, instance, length| DeviceSection {
+        offset: StreamOffset(0),
+        header: SectionHeader { id: 3, idstr: idstr.into(), instance, version: 1 },
+        length,
+    };
+    let more = |here: Vec<DeviceSection>| {
+        let (mut stock, mut patched) = healthy();
+        let there = vec![section("cpu", 0, 100), section("cpu", 1, 200)];
+        stock.summary.device_state = DeviceState::Listed { sections: there };
+        patched.summary.device_state = DeviceState::Listed { sections: here };
+        more_behind(&stock.summary, &patched.summary)
+    };
+    assert!(more(vec![section("cpu", 0, 100), section("cpu", 1, 200)]).is_empty());
+    assert!(more(vec![section("mark", 0, PAGE - 1)]).is_empty());
+    let longer = "patched: 101 bytes of cpu behind the RAM section, 100 in stock's";
+    assert_eq!(more(vec![section("cpu", 0, 101)]), [longer]);
+    let shorter = "patched: 199 bytes of cpu behind the RAM section, 200 in stock's";
+    assert_eq!(more(vec![section("cpu", 1, 199)]), [shorter]);
+    let other = "patched: 4096 bytes of mark behind the RAM section, which stock does not have";
+    assert_eq!(more(vec![section("mark", 0, PAGE)]), [other]);
+    assert_eq!(more(vec![section("mark", 0, PAGE + 1)]).len(), 1);
 }
