@@ -8,8 +8,9 @@
 #     ci/mutants.sh held ...   these checks, by the names of their files
 #
 # A check's code is tried with the tests beside it, with those of what is printed (for which the tool is
-# built), and with the rows that it carries out, on a QEMU 10.0
-# from the cache (`cargo xtask build 10.0 --thorough` first).
+# built), and with the rows that it carries out, which have to say what they say in
+# qemu-tests/tests/rows/said.txt, on a QEMU 10.0 from the cache (`cargo xtask build 10.0 --thorough` and
+# `cargo xtask verify 10.0 --row 'p2.linux.*'` first).
 #
 # The code is changed in a clone, target/mutants, of what is committed; what is compiled there stays for
 # the next file and the next time.
@@ -35,7 +36,15 @@ rows_of() {
         linux) echo p2.linux.pages p2.linux.balloon ;;
         linux_moves) echo p6.live.linux p6.waiting.linux p7.restore.linux ;;
         live) echo p6.live.same-file p6.live.copy ;;
-        mismatch | mismatch/*) echo 'p6.mismatch.unix.*' 'p6.mismatch.head.*' 'p6.mismatch.loadvm.*' ;;
+        mismatch | mismatch/*)
+            echo 'p6.mismatch.unix.*' 'p6.mismatch.head.*' 'p6.mismatch.loadvm.*' 'p6.mismatch.file.*'
+            echo 'p6.mismatch.loadvm-option.*' ;;
+        each_patch) echo p9.each-patch-builds ;;
+        need) echo p6.live.same-file.kvm p1.option ;;
+        other_targets) echo p1.other-targets ;;
+        own_test) echo p9.own-test ;;
+        provenance) echo p9.style ;;
+        trial) echo p2.prefilled p2.65-mib.running p4.savevm.stopped ;;
         omission) echo p4.migrate-exec.stopped p4.multifd.stopped p4.xbzrle ;;
         option) echo p1.option ;;
         party) echo p6.live.same-file p6.mismatch.loadvm.with-to-without ;;

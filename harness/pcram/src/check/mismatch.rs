@@ -113,10 +113,10 @@ fn live(source: &Party, destination: &Party) -> Result<Attempt> {
     let mut to = destination.start_waiting(&[])?;
     // With it, the source hears of the refusal before it gives the guest away.
     let path = "return-path".to_owned();
-    let mut hears = true;
-    for party in [source, destination] {
-        hears &= Offers::of(&party.binary()?.path)?.capabilities.contains(&path);
-    }
+    let knows = |party: &Party| -> Result<bool> {
+        Ok(Offers::of(&party.binary()?.path)?.capabilities.contains(&path))
+    };
+    let hears = knows(source)? && knows(destination)?;
     if hears {
         from.set_capabilities(std::slice::from_ref(&path))?;
         to.set_capabilities(&[path])?;

@@ -133,8 +133,7 @@ impl<'a> Party<'a> {
 pub fn savevm<G>(machine: &mut Machine<G>) -> Result<String> {
     let said = machine.qmp.human(&format!("savevm {SNAPSHOT}"))?;
     let list = machine.qmp.human("info snapshots")?;
-    let is_there = list.lines().any(|line| line.split_whitespace().any(|word| word == SNAPSHOT));
-    ensure!(is_there, "savevm made no snapshot; it said: {said}");
+    ensure!(lists_it(&list), "savevm made no snapshot; it said: {said}");
     Ok(said)
 }
 
@@ -144,4 +143,28 @@ pub fn guest_reports(folder: &Path) -> Result<Vec<String>> {
     let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect::<Vec<_>>();
     Ok(lines.into_iter().filter(|line| !line.starts_with("-> ")).collect())
+}
+
+/// Whether `info snapshots` lists the snapshot.
+fn lists_it(list: &str) -> bool {
+    list.split_whitespace().any(|word| word == SNAPSHOT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_to_a_guest_is_not_what_it_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(guest_reports(folder.path()).is_err());
+        fs::write(folder.path().join("console.log"), "-> k\nready\ntick 1\n-> d\nti").unwrap();
+        assert_eq!(guest_reports(folder.path()).unwrap(), ["ready", "tick 1", "ti"]);
+    }
+
+    #[test]
+    fn a_snapshot_is_there_where_it_is_listed_by_its_name() {
+        assert!(lists_it("ID  TAG    VM SIZE\n1   pcram  3 MiB\n"));
+        assert!(!lists_it("ID  TAG    VM SIZE\n1   pcram2 3 MiB\n") && !lists_it(""));
+    }
 }

@@ -132,4 +132,12 @@ mod tests {
         assert_eq!(judged("Link: here", CLEAN, true).summary, "a.patch does not say why");
         assert!(judged("Because.", CLEAN, true).summary.contains("credits the idea"));
     }
+
+    #[test]
+    fn a_trailer_has_a_hyphenated_name_of_one_word_or_a_known_one() {
+        assert!(is_trailer("Reported-by: A <a@example.org>") && is_trailer("Link: https://x"));
+        assert!(is_trailer("Fixes: 0123 (\"x\")"));
+        assert!(!is_trailer("Why: because") && !is_trailer("A well-known fact: it is"));
+        assert!(!is_trailer("no colon-here"));
+    }
 }

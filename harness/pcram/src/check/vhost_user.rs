@@ -147,6 +147,8 @@ fn judge(measured: &Measured) -> Finding {
 mod tests {
     use super::*;
     use crate::event::Verdict::{Failed, Held};
+    use pcram_mirror::address::Board;
+    use vm_memory::FileOffset;
 
     #[test]
     fn another_file_or_a_page_that_one_side_does_not_see_fails() {
@@ -165,5 +167,31 @@ mod tests {
         ] {
             assert_eq!(judge(&bad).verdict, Failed, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_region_is_of_the_ram_file_or_not_and_its_pages_are_stamped_or_not() {
+        let [ram, other] = [(), ()].map(|()| tempfile::NamedTempFile::new().unwrap());
+        ram.as_file().set_len(4 * PAGE_SIZE as u64).unwrap();
+        let region = FileOffset::new(ram.reopen().unwrap(), 0);
+        let range = [(GuestAddress(0), 4 * PAGE_SIZE, Some(region))];
+        let memory = GuestMemoryMmap::from_ranges_with_files(range).unwrap();
+        assert_eq!(files(&memory, ram.path()).unwrap(), [true]);
+        assert_eq!(files(&memory, other.path()).unwrap(), [false]);
+        // The guest's RAM is longer than what is shared.
+        let layout = Board::I440fx.layout(2 << 20);
+        assert_eq!(stamps_in(&memory, &layout, 3).unwrap(), 0);
+        stamp_into(&memory, &layout, 3);
+        let seen = layout.pages().filter(|it| it.0 < 4 * PAGE_SIZE as u64).count() as u64;
+        assert_eq!(stamps_in(&memory, &layout, 3).unwrap(), seen);
+        assert!(seen > 0);
+    }
+
+    #[test]
+    fn regions_that_are_not_the_file_are_counted() {
+        let found = Found { pages: 4, matching: 4, first_bad: None };
+        let regions = vec![true, false, false];
+        let judged = judge(&Measured { pages: 4, regions, read: 4, found, stock: 0 });
+        assert_eq!(judged.summary, "of 3 regions 2 are not the RAM file");
     }
 }

@@ -218,4 +218,10 @@ mod tests {
         let lost = |it: &mut Watch| it.found.as_mut().unwrap().matching = 7;
         assert_eq!(judged(lost).verdict, Verdict::Failed);
     }
+
+    #[test]
+    fn half_the_pages_for_one_word_are_not_too_many_yet() {
+        assert_eq!(judged(|watch| watch.one_word = 4).verdict, Verdict::Held);
+        assert_eq!(judged(|watch| watch.one_word = 5).verdict, Verdict::Failed);
+    }
 }

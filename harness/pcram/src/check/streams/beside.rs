@@ -220,4 +220,16 @@ mod tests {
         assert_eq!(found(Beside::Dimm).unwrap(), "dimm");
         assert!(found(Beside::SharedDimm).unwrap_err().to_string().contains("shared-dimm"));
     }
+
+    #[test]
+    fn a_shared_dimm_has_its_file_and_no_other_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for without in [Beside::Vga, Beside::Dimm] {
+            without.prepare(folder.path()).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        Beside::SharedDimm.prepare(folder.path()).unwrap();
+        let file = std::fs::metadata(folder.path().join(DIMM_FILE)).unwrap();
+        assert_eq!(file.len(), SIZE);
+    }
 }

@@ -195,4 +195,14 @@ mod tests {
         assert_eq!(beside, [false, false, true, true]);
         assert!(Load::DirtyingCached.writes_beside() && Load::DirtyingFew.writes_beside());
     }
+
+    #[test]
+    fn what_a_guest_writes_again_beside_its_ram_is_known() {
+        assert_eq!((Load::Stopped.writes_again(), Load::Dirtying.writes_again()), (None, None));
+        assert_eq!(Load::DirtyingBeside.writes_again(), Some(beside::SIZE));
+        let page = 4096;
+        assert_eq!(Load::DirtyingFew.writes_again(), Some(CACHED * page));
+        assert_eq!(Load::DirtyingCached.writes_again(), Some(CACHED * page));
+        assert_eq!(Load::Marking.writes_again(), Some(MARKED * page));
+    }
 }
