@@ -33,10 +33,6 @@ pub fn run(global: Global, Args {}: Args) -> ExitCode {
 
 fn tell(run: &Run, step: &Step, patches: &Path, release: &Release) -> Result<()> {
     let dir = patches.join(&release.series);
-    if !release.has_series(patches) {
-        step.note(format!("{}: its series, {}, is not there yet", release.name, dir.display()));
-        return Ok(());
-    }
     let series = Series::load(&dir)?;
     let (name, count, made_on) = (&release.name, series.patches.len(), release.made_on());
     step.note(format!("{name}: {count} patches in {}, made on {made_on}", dir.display()));

@@ -51,7 +51,7 @@ pub fn nearest(
     let version = Version::of_tree(store, tree);
     let tree = store.find_tree(Oid::from_str(tree)?)?;
     let mut compared = Vec::new();
-    for release in releases.all().iter().filter(|release| release.has_series(patches)) {
+    for release in releases.all() {
         let images = base_images(&Series::load(&patches.join(&release.series))?.patches);
         let own = Version::parse(&release.name);
         let candidate = Candidate {

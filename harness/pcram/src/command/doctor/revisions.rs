@@ -26,10 +26,6 @@ pub(super) fn tell(step: &Step, cache: Option<&Cache>, thorough: bool) -> Result
     });
     for release in releases.all() {
         let dir = patches.join(&release.series);
-        if !release.has_series(&patches) {
-            step.note(format!("{}: its series is not there yet", release.name));
-            continue;
-        }
         if release.package.is_none() {
             step.note(format!("{}: no distribution has it: {}", release.name, release.made_on()));
             step.note("  `--git-url URL` names a git that has it");
