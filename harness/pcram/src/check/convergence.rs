@@ -1,5 +1,6 @@
 //! A migration ends by itself while the guest writes all its RAM, where stock's does not.
 
+use super::once::Once;
 use super::streams::{Beside, Load, SLOWLY};
 use super::trial::Trial;
 use super::{Finding, NotTried};
@@ -115,28 +116,24 @@ impl Convergence {
 /// What is done once in the course of a migration, and when.
 struct Rein {
     before: u64,
-    held_back: bool,
-    given_up: bool,
+    let_go: Once,
+    given_up: Once,
 }
 
 impl Rein {
     /// Of a guest that had finished so many sweeps when the migration began.
     fn at(before: u64) -> Rein {
-        Rein { before, held_back: true, given_up: false }
+        Rein { before, let_go: Once::default(), given_up: Once::default() }
     }
 
     /// Whether now is when it may send more: the guest has written all its RAM meanwhile.
     fn lets_go(&mut self, swept: u64) -> bool {
-        let now = self.held_back && swept > self.before;
-        self.held_back &= !now;
-        now
+        self.let_go.now(swept > self.before)
     }
 
     /// Whether now is when it is cancelled.
     fn gives_up(&mut self, enough: bool) -> bool {
-        let now = enough && !self.given_up;
-        self.given_up |= now;
-        now
+        self.given_up.now(enough)
     }
 }
 

@@ -2,6 +2,7 @@
 //! of what it was writing: no page that it finds there is older than its last.
 
 use super::Finding;
+use super::once::Once;
 use super::party::{Party, Side};
 use super::ram_file::{self, Census, census};
 use super::trial::Trial;
@@ -138,34 +139,30 @@ fn move_live(from: &mut Machine, party: &Party) -> Result<(Machine, bool)> {
         }
         Ok(())
     })?;
-    Ok((to, course.stopped))
+    Ok((to, course.stopped.done))
 }
 
 /// What is done once in the course of a live migration, when the guest has finished so many sweeps.
 struct Course {
     before: u64,
-    held_back: bool,
-    stopped: bool,
+    let_go: Once,
+    stopped: Once,
 }
 
 impl Course {
     /// Of a guest that had finished `before` sweeps when it began.
     fn from(before: u64) -> Course {
-        Course { before, held_back: true, stopped: false }
+        Course { before, let_go: Once::default(), stopped: Once::default() }
     }
 
     /// Whether now is when all may be sent at once.
     fn lets_go(&mut self, swept: u64) -> bool {
-        let now = self.held_back && swept - self.before >= HELD_BACK;
-        self.held_back &= !now;
-        now
+        self.let_go.now(swept - self.before >= HELD_BACK)
     }
 
     /// Whether now is when the guest is stopped, since it takes too long.
     fn stops(&mut self, swept: u64) -> bool {
-        let now = !self.stopped && swept - self.before >= TOO_MANY;
-        self.stopped |= now;
-        now
+        self.stopped.now(swept - self.before >= TOO_MANY)
     }
 }
 
@@ -300,7 +297,7 @@ mod tests {
         assert_eq!(went, [false, true, false]);
         let stopped = [TOO_MANY - 1, TOO_MANY, TOO_MANY + 1].map(|it| course.stops(at(it)));
         assert_eq!(stopped, [false, true, false]);
-        assert!(course.stopped);
+        assert!(course.stopped.done);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod linux;
 mod linux_moves;
 mod live;
 mod mismatch;
+mod once;
 mod option;
 mod other_targets;
 mod own_test;
