@@ -11,9 +11,14 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Programs of other targets: the second emulator of a PC, one that knows no PC, and one that runs
-/// programs instead of machines.
-pub const TARGETS: [&str; 3] = ["qemu-system-i386", "qemu-system-avr", "qemu-x86_64"];
+/// What is wanted of it. The tests that a series adds are always built with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Each patch alone.
+    pub each_patch: bool,
+    /// Programs of other targets, by their names.
+    pub programs: Vec<String>,
+}
 
 /// One patch, built with those before it and none of those after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,48 +54,20 @@ pub fn pair_and_beyond(
     request: &Request,
     series: &Series,
     applied: &Applied,
+    reach: &Reach,
 ) -> Result<(Pair, Beyond)> {
     let mut builder = Builder::new(cache, events, request)?;
     let stock = builder.build(&Variant::Stock)?;
     let mut beyond = Beyond::default();
-    let count = applied.patches.len();
-    let what = format!("each of {count} patches alone");
-    events.step("build each patch", what, request.repeat.clone(), |step| {
-        for patch in &applied.patches {
-            let (file, tree) = (patch.file.clone(), patch.tree.clone());
-            let parts = request.of_tree(cache, &tree, &PROGRAMS, &builder.compiler)?;
-            let made = builder.remembered(step, &file.replace('/', "-"), &parts, &[])?;
-            let (compiled, error) = match made {
-                Ok((record, _)) => (record.compiled, None),
-                Err(error) => (0, Some(error)),
-            };
-            beyond.alone.push(Alone { file, tree, compiled, error });
-        }
-        let good = beyond.alone.iter().filter(|each| each.error.is_none()).count();
-        Ok(((), Outcome::new(format!("{good} of {count} build"))))
-    })?;
+    if reach.each_patch {
+        builder.each_patch(applied, &mut beyond)?;
+    }
     let tree = applied.tree.clone();
     let patched = builder.build(&Variant::Patched { tree, series: series.id.clone() })?;
-
-    let products = products(series);
-    let what = products.join(", ");
-    events.step("build beyond", what, request.repeat.clone(), |step| {
-        for product in &products {
-            let kept = [product.as_str()];
-            let parts = request.of_tree(cache, &applied.tree, &kept, &builder.compiler)?;
-            let name = flat(product);
-            let program = match builder.remembered(step, name, &parts, &kept)? {
-                Ok((_, lock)) => {
-                    beyond._in_use.push(lock);
-                    Ok(cache.folder(Kind::Build).join(parts.key()).join(name))
-                }
-                Err(error) => Err(error),
-            };
-            beyond.programs.insert(name.to_owned(), program);
-        }
-        let good = beyond.programs.values().filter(|each| each.is_ok()).count();
-        Ok(((), Outcome::new(format!("{good} of {} build", products.len()))))
-    })?;
+    let products = reach.products(series);
+    if !products.is_empty() {
+        builder.programs(applied, &products, &mut beyond)?;
+    }
     Ok((Pair { stock, patched }, beyond))
 }
 
@@ -103,6 +80,7 @@ pub fn finished(
     request: &Request,
     series: &Series,
     applied: &Applied,
+    reach: &Reach,
 ) -> Result<Option<Beyond>> {
     let compiler = compiler::identity()?;
     let mut beyond = Beyond::default();
@@ -112,7 +90,7 @@ pub fn finished(
         let (file, tree) = (patch.file.clone(), patch.tree.clone());
         beyond.alone.push(Alone { file, tree, compiled: record.compiled, error: None });
     }
-    for product in products(series) {
+    for product in reach.products(series) {
         let parts = request.of_tree(cache, &applied.tree, &[&product], &compiler)?;
         let Some((_, lock)) = found(cache, &parts, &[&product])? else { return Ok(None) };
         beyond._in_use.push(lock);
@@ -123,13 +101,15 @@ pub fn finished(
     Ok(Some(beyond))
 }
 
-/// The other targets' programs, and the tests that the series adds to the tree's own.
-fn products(series: &Series) -> Vec<String> {
-    let tests = series.added_files().into_iter().filter_map(|file| {
-        let name = file.strip_suffix(".c")?;
-        (name.starts_with("tests/qtest/") && name.ends_with("-test")).then(|| name.to_owned())
-    });
-    TARGETS.map(str::to_owned).into_iter().chain(tests).collect()
+impl Reach {
+    /// The programs, and the tests that the series adds to the tree's own.
+    fn products(&self, series: &Series) -> Vec<String> {
+        let tests = series.added_files().into_iter().filter_map(|file| {
+            let name = file.strip_suffix(".c")?;
+            (name.starts_with("tests/qtest/") && name.ends_with("-test")).then(|| name.to_owned())
+        });
+        self.programs.iter().cloned().chain(tests).collect()
+    }
 }
 
 fn found(cache: &Cache, parts: &Parts, kept: &[&str]) -> Result<Option<(Record, Lock)>> {
@@ -143,6 +123,70 @@ fn found(cache: &Cache, parts: &Parts, kept: &[&str]) -> Result<Option<(Record, 
 }
 
 impl Builder<'_> {
+    fn each_patch(&mut self, applied: &Applied, beyond: &mut Beyond) -> Result<()> {
+        let count = applied.patches.len();
+        let what = format!("each of {count} patches alone");
+        self.events.step("build each patch", what, self.request.repeat.clone(), |step| {
+            for patch in &applied.patches {
+                let (file, tree) = (patch.file.clone(), patch.tree.clone());
+                let parts = self.request.of_tree(self.cache, &tree, &PROGRAMS, &self.compiler)?;
+                let made = self.remembered(step, &file.replace('/', "-"), &parts, &[])?;
+                let (compiled, error) = match made {
+                    Ok((record, _)) => (record.compiled, None),
+                    Err(error) => (0, Some(error)),
+                };
+                beyond.alone.push(Alone { file, tree, compiled, error });
+            }
+            let good = beyond.alone.iter().filter(|each| each.error.is_none()).count();
+            Ok(((), Outcome::new(format!("{good} of {count} build"))))
+        })
+    }
+
+    fn programs(
+        &mut self,
+        applied: &Applied,
+        products: &[String],
+        beyond: &mut Beyond,
+    ) -> Result<()> {
+        let what = products.join(", ");
+        self.events.step("build beyond", what, self.request.repeat.clone(), |step| {
+            for product in products {
+                let name = flat(product);
+                let program = match self.program(step, product, &applied.tree)? {
+                    Ok((path, lock)) => {
+                        beyond._in_use.push(lock);
+                        Ok(path)
+                    }
+                    // Whether the series is to blame is seen by stock.
+                    Err(error) => {
+                        // Stock's log takes the place of the one that it names.
+                        let first = error.lines().next().unwrap_or_default();
+                        match self.program(step, product, &self.request.source)? {
+                            Ok(_) => Err(format!("{first}; without the series it builds")),
+                            Err(_) => Err(format!("{first}; without it neither does stock")),
+                        }
+                    }
+                };
+                beyond.programs.insert(name.to_owned(), program);
+            }
+            let good = beyond.programs.values().filter(|each| each.is_ok()).count();
+            Ok(((), Outcome::new(format!("{good} of {} build", products.len()))))
+        })
+    }
+
+    /// Finds or makes one program of a tree. The inner error is that of one that does not build.
+    fn program(
+        &mut self,
+        step: &Step,
+        product: &str,
+        tree: &str,
+    ) -> Result<Result<(PathBuf, Lock), String>> {
+        let name = flat(product);
+        let parts = self.request.of_tree(self.cache, tree, &[product], &self.compiler)?;
+        let place = self.cache.folder(Kind::Build).join(parts.key()).join(name);
+        Ok(self.remembered(step, name, &parts, &[product])?.map(|(_, lock)| (place, lock)))
+    }
+
     /// Finds or makes a build of which only the record and `kept` are kept. The inner error is
     /// that of a tree that does not build.
     fn remembered(

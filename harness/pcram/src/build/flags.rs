@@ -10,7 +10,7 @@ pub struct Flags(Vec<String>);
 
 impl Default for Flags {
     /// The target with both accelerators and the tools, and those that show what the series does
-    /// to others ([`super::beyond::TARGETS`]; nothing of them is compiled unless it is asked for);
+    /// to others ([`super::beyond`]; nothing of them is compiled unless it is asked for);
     /// what promises speak of (vhost-user, COLO, microvm); nothing that depends on what else the
     /// system happens to have, no documents, no firmware, and nothing downloaded.
     fn default() -> Flags {

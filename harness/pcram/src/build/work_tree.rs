@@ -22,6 +22,9 @@ use crate::failure::{Exit, Failure};
 use crate::process::{self, Ending};
 use crate::series::checkout;
 
+/// The folder of a work tree that has the source.
+const SOURCE: &str = "src";
+
 /// How long configure may take.
 const CONFIGURE_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -98,7 +101,7 @@ impl<'a> WorkTree<'a> {
     }
 
     fn build_inside(&self, step: &Step, name: &str, tree: &str, products: &str) -> Result<Done> {
-        let src = self.dir.join("src");
+        let src = self.dir.join(SOURCE);
         checkout(self.cache, step, tree, &src)?;
         let python = Python::for_tree(self.cache, step, &src, self.offline)?;
         let log = self.dir.join(format!("{name}.log"));
@@ -123,7 +126,7 @@ impl<'a> WorkTree<'a> {
 
     /// Configures the build folder, unless that was done with the same inputs.
     fn configure(&self, step: &Step, python: &Python) -> Result<()> {
-        let (src, build) = (self.dir.join("src"), self.dir.join("build"));
+        let (src, build) = (self.dir.join(SOURCE), self.dir.join("build"));
         let inputs = self.inputs(python)?;
         let configured = fs::read_to_string(self.mark()).is_ok_and(|mark| mark == inputs);
         if configured && Driver::of(&build).is_some() {
@@ -155,7 +158,7 @@ impl<'a> WorkTree<'a> {
     fn inputs(&self, python: &Python) -> Result<String> {
         let mut text = format!("flags {}\npython {}\n", self.flags.line(), python.identity()?);
         for name in CONFIGURE_INPUTS {
-            if let Ok(bytes) = fs::read(self.dir.join("src").join(name)) {
+            if let Ok(bytes) = fs::read(self.dir.join(SOURCE).join(name)) {
                 text += &format!("{name} {}\n", blake3::hash(&bytes).to_hex());
             }
         }
@@ -254,6 +257,8 @@ impl Log {
 
     fn failure(&self, what: &str) -> Failure {
         let error = first_error(&self.text).unwrap_or("it said nothing");
+        // By its place in the source, which is in the same folder as the log.
+        let error = error.replace(&format!("{}/", self.path.with_file_name(SOURCE).display()), "");
         let text = format!("{what}: {error}\nThe whole log is in {}", self.path.display());
         Failure::new(Exit::DidNotBuild, text)
     }

@@ -4,6 +4,7 @@ use super::board::{Board, Differences};
 use super::cannot::{self, Cannot};
 use super::need::Need;
 use super::procedure::Procedure;
+use crate::build::beyond::Reach;
 use crate::failure::Failure;
 use crate::machine::launch::opt_value;
 use anyhow::{Context, Result};
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// The file's name, in a series' folder or in the folder above it.
 pub const FILE: &str = "checks.toml";
+
+/// The file in a series' folder whose checks stand for those of the same names.
+const INSTEAD: &str = "instead.toml";
 
 /// The version of the file's layout that this tool reads.
 const LAYOUT: u32 = 1;
@@ -134,6 +138,11 @@ impl Catalogue {
             ))
         })?;
         let mut catalogue = Catalogue::in_file(&path)?;
+        let instead = series.join(INSTEAD);
+        if instead.is_file() {
+            let list: Included = read(&instead)?;
+            catalogue = catalogue.with(list).map_err(|error| wrong(&instead, &error))?;
+        }
         let cannot = series.join(cannot::FILE);
         if cannot.is_file() {
             catalogue.cannot = read::<cannot::List>(&cannot)?.cannot;
@@ -191,6 +200,18 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// With checks in the places of those of the same names.
+    fn with(mut self, instead: Included) -> Result<Catalogue, String> {
+        for check in instead.checks {
+            let Some(place) = self.checks.iter_mut().find(|it| it.id == check.id) else {
+                return Err(format!("no check is named {}, which is to be another here", check.id));
+            };
+            *place = check;
+        }
+        self.untried.extend(instead.untried);
+        self.validated()
+    }
+
     fn check_cannot(&self) -> Result<(), String> {
         let unknown = |cannot: &&Cannot| self.checks.iter().all(|it| it.id != cannot.check);
         match self.cannot.iter().find(unknown) {
@@ -231,6 +252,13 @@ impl Catalogue {
         let known = known.join("\n  ");
         Err(Failure::usage(format!("no check is named {pattern}; there are\n  {known}")).into())
     }
+}
+
+/// What has to be built for these checks beyond the pair that is compared.
+pub fn reach<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Reach {
+    let mut reach = Reach::default();
+    checks.into_iter().for_each(|check| check.procedure.add_to(&mut reach));
+    reach
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
@@ -300,6 +328,26 @@ mod tests {
         assert_eq!(catalogue.check_cannot(), Ok(()));
         catalogue.cannot.push(cannot("p2.b"));
         assert_eq!(catalogue.check_cannot(), Err("no check is named p2.b".into()));
+    }
+
+    #[test]
+    fn a_series_has_another_check_under_a_name_that_there_is() {
+        let catalogue = || with(&check("p2.a", "does = 'prefilled'")).unwrap();
+        let instead = |id: &str| toml::from_str(&check(id, "does = 'each-patch-builds'")).unwrap();
+        let other = catalogue().with(instead("p2.a")).unwrap();
+        assert!(reach(&other.checks).each_patch && other.checks.len() == 1);
+        assert!(!reach(&catalogue().checks).each_patch);
+        let error = catalogue().with(instead("p2.b")).unwrap_err();
+        assert_eq!(error, "no check is named p2.b, which is to be another here");
+    }
+
+    #[test]
+    fn what_checks_want_built_is_all_of_it_together() {
+        let targets = "does = 'other-targets'\noption = '-x'\noffered-by = ['a']\n\
+                       refused-by = ['b']\nbuilt = ['c']";
+        let catalogue = with(&check("p2.a", targets)).unwrap();
+        let programs = ["a", "b", "c"].map(str::to_owned).to_vec();
+        assert_eq!(reach(&catalogue.checks), Reach { each_patch: false, programs });
     }
 
     #[test]

@@ -21,8 +21,17 @@ pub struct Held {}
 struct Seen {
     /// The flags of each descriptor of the file.
     descriptors: Vec<u64>,
-    /// The permissions and the bytes of each mapping of the file.
-    mappings: Vec<(String, u64)>,
+    /// The mappings of the file.
+    mappings: Vec<Mapping>,
+}
+
+/// A part of a process's memory that a file is mapped to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mapping {
+    /// Its permissions, as proc(5) has them: `rw-s`.
+    pub how: String,
+    /// Its length in bytes.
+    pub bytes: u64,
 }
 
 impl Held {
@@ -49,22 +58,22 @@ fn look(process: &Path, path: &Path) -> Result<Seen> {
         }
     }
     let maps = fs::read_to_string(process.join("maps")).with_context(cannot)?;
-    seen.mappings = mappings(&maps, path);
+    seen.mappings = mappings(&maps, |file| Path::new(file) == path);
     Ok(seen)
 }
 
-/// `7f00-7f10 rw-s 00000000 00:1c 5  /path`, as proc(5) has it.
-fn mappings(maps: &str, path: &Path) -> Vec<(String, u64)> {
-    let path = path.to_string_lossy();
-    let lines = maps.lines().filter(|line| line.ends_with(&*path));
-    lines
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let (from, to) = words.next()?.split_once('-')?;
-            let parse = |text| u64::from_str_radix(text, 16).ok();
-            Some((words.next()?.to_owned(), parse(to)? - parse(from)?))
-        })
-        .collect()
+/// The mappings of files whose path `is_it`, in a process's `maps`, as proc(5) has them:
+/// `7f00-7f10 rw-s 00000000 00:1c 5                  /path`.
+pub(super) fn mappings(maps: &str, is_it: impl Fn(&str) -> bool) -> Vec<Mapping> {
+    let mapping = |line: &str| {
+        let (words, path) = line.split_at(line.find('/')?);
+        let mut words = words.split_whitespace();
+        let (from, to) = words.next()?.split_once('-')?;
+        let parse = |text| u64::from_str_radix(text, 16).ok();
+        let bytes = parse(to)? - parse(from)?;
+        is_it(path).then_some(Mapping { how: words.next()?.to_owned(), bytes })
+    };
+    maps.lines().filter_map(mapping).collect()
 }
 
 fn judge(ram: u64, seen: &Seen) -> Finding {
@@ -73,12 +82,12 @@ fn judge(ram: u64, seen: &Seen) -> Finding {
     if inherited > 0 {
         wrong.push(format!("{inherited} descriptors of the file are not closed on exec"));
     }
-    let bytes: u64 = seen.mappings.iter().map(|(_, bytes)| bytes).sum();
+    let bytes: u64 = seen.mappings.iter().map(|it| it.bytes).sum();
     if bytes != ram {
         wrong.push(format!("{bytes} bytes of the file are mapped, not {ram}"));
     }
-    if let Some((other, _)) = seen.mappings.iter().find(|(how, _)| how != "rw-s") {
-        wrong.push(format!("the file is mapped {other}, not rw-s"));
+    if let Some(other) = seen.mappings.iter().find(|it| it.how != "rw-s") {
+        wrong.push(format!("the file is mapped {}, not rw-s", other.how));
     }
     let count = seen.descriptors.len();
     let summary = format!("{bytes} bytes mapped rw-s; {count} descriptors, all closed on exec");
@@ -93,7 +102,7 @@ mod tests {
     #[test]
     fn a_private_partial_or_inherited_file_fails() {
         let judged = |descriptors: &[u64], how: &str, bytes| {
-            let mappings = vec![(how.to_owned(), bytes)];
+            let mappings = vec![Mapping { how: how.to_owned(), bytes }];
             judge(8192, &Seen { descriptors: descriptors.to_vec(), mappings }).verdict
         };
         assert_eq!(judged(&[0o2_100_002], "rw-s", 8192), Held);
@@ -107,7 +116,9 @@ mod tests {
     fn the_kernels_lines_are_read() {
         let maps = "7f00000000-7f00002000 rw-s 00000000 00:1c 5    /dev/shm/ram,file\n\
                     7f00003000-7f00004000 rw-p 00000000 00:00 0    /dev/shm/other\n";
-        let found = mappings(maps, Path::new("/dev/shm/ram,file"));
-        assert_eq!(found, [("rw-s".to_owned(), 8192)]);
+        let found = |path| mappings(maps, |file| file == path);
+        assert_eq!(found("/dev/shm/ram,file"), [Mapping { how: "rw-s".into(), bytes: 8192 }]);
+        assert_eq!(found("/dev/shm/other"), [Mapping { how: "rw-p".into(), bytes: 4096 }]);
+        assert_eq!(found("/dev/shm"), []);
     }
 }

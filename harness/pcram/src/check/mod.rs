@@ -19,6 +19,7 @@ pub mod visible;
 pub mod watched;
 
 mod accounting;
+mod both_set;
 mod capability_refused;
 mod convergence;
 mod cpr_transfer;
@@ -34,6 +35,7 @@ mod layout;
 mod linux;
 mod linux_moves;
 mod live;
+mod mem_path;
 mod mismatch;
 mod once;
 mod option;

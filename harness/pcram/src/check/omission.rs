@@ -37,13 +37,15 @@ pub fn judge(terms: &Terms, stock: &Stream, patched: &Stream) -> Finding {
     wrong.extend(unlike_the_mirror("patched", terms, patched, &here));
     wrong.extend(other_content(terms, stock, patched));
     wrong.extend(more_behind(&stock.summary, &patched.summary));
+    wrong.extend(less_behind(&stock.summary, &patched.summary));
     wrong.extend(unlike_the_terms("stock", terms, stock, true));
     wrong.extend(unlike_the_terms("patched", terms, patched, false));
     if let Some(torn) = stock.before.filter(|torn| torn.of_block == 0) {
         let others = torn.of_others;
         wrong.push(format!("stock: the try before sent no page of {block}, {others} of others"));
     }
-    if let Some(torn) = patched.before.filter(|torn| torn.of_block > 0) {
+    let before = patched.before.filter(|_| !terms.others_only);
+    if let Some(torn) = before.filter(|torn| torn.of_block > 0) {
         wrong.push(format!("patched: {} pages of {block} in the try before", torn.of_block));
     }
     let finding = Finding::new(wrong, summary(terms, stock, patched));
@@ -124,6 +126,22 @@ fn more_behind(stock: &Summary, patched: &Summary) -> Vec<String> {
         }
     });
     more.collect()
+}
+
+/// Sections that stock has behind its RAM section, and patched has not.
+fn less_behind(stock: &Summary, patched: &Summary) -> Vec<String> {
+    let (there, here) = (devices(stock), devices(patched));
+    let lost = there.iter().filter(|section| !here.contains(section));
+    lost.map(|(idstr, _)| format!("patched: nothing of {idstr} behind the RAM section")).collect()
+}
+
+/// The sections behind the RAM section, by idstr and instance.
+fn devices(summary: &Summary) -> Vec<(&str, u32)> {
+    let sections = match &summary.device_state {
+        DeviceState::Examined { sections, .. } | DeviceState::Listed { sections } => sections,
+        DeviceState::Unexamined { .. } => return Vec::new(),
+    };
+    sections.iter().map(|it| (it.header.idstr.as_str(), it.header.instance)).collect()
 }
 
 /// Blocks whose pages hold something else than stock's. The guest writes none of them, but for the
@@ -232,7 +250,11 @@ fn unlike_the_mirror(side: &str, terms: &Terms, stream: &Stream, in_files: &[&st
     if total != summary.total {
         wrong.push(format!("{side}: the list's total is {}, its sum {total}", summary.total));
     }
-    for (foretold, seen) in blocks.iter().zip(&summary.blocks) {
+    let is_open = |block: &BlockSummary| {
+        terms.others_only && block.idstr == terms.block && in_files.contains(&terms.block.as_str())
+    };
+    let looked_at = blocks.iter().zip(&summary.blocks).filter(|(_, seen)| !is_open(seen));
+    for (foretold, seen) in looked_at {
         let (idstr, expected, pages) = (&seen.idstr, foretold.pages_in_stream(), seen.pages.len());
         let least = match terms.mapped {
             true if *idstr == terms.block => expected.min(stream.stamped),

@@ -13,11 +13,17 @@ pub struct OtherTargets {
     /// The option, with its dash.
     option: String,
     /// The emulators that offer it.
+    #[serde(default)]
     offered_by: Vec<String>,
     /// The emulators for which it is an error.
+    #[serde(default)]
     refused_by: Vec<String>,
     /// Programs that know no machine; that they build is enough.
+    #[serde(default)]
     built: Vec<String>,
+    /// Whether the help of this QEMU lists what only other targets have, as in 1.0.
+    #[serde(default)]
+    help_lists_all: bool,
 }
 
 /// What a program of another target was found to be.
@@ -51,6 +57,11 @@ impl Wanted {
 }
 
 impl OtherTargets {
+    /// All programs that it asks of.
+    pub(super) fn programs(&self) -> impl Iterator<Item = String> {
+        self.offered_by.iter().chain(&self.refused_by).chain(&self.built).cloned()
+    }
+
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let beyond = trial.beyond()?;
         let wanted = |names: &[String], wanted| {
@@ -70,20 +81,25 @@ impl OtherTargets {
             };
             Ok(Target { name, wanted, found })
         });
-        Ok(judge(&self.option, &targets.collect::<Result<Vec<_>>>()?))
+        let help_tells = !self.help_lists_all;
+        Ok(judge(&self.option, help_tells, &targets.collect::<Result<Vec<_>>>()?))
     }
 
     fn ask(&self, trial: &Trial, binary: &Binary) -> Result<Answer> {
         let path = trial.folder.join(ram_file::NAME);
+        // The option comes first: a QEMU of before 1.4 has no machine `none`, and ends there.
         let board = ["-machine", "none", "-display", "none"].map(str::to_owned);
-        let args = [board.to_vec(), trial.ram_file_args(&path)].concat();
+        let args = [trial.ram_file_args(&path), board.to_vec()].concat();
         let ended: Ended = binary.run_to_end(&args, trial.folder)?;
         let offers = binary.option_help(&self.option).is_some();
-        Ok(Answer { offers, code: ended.code(), said: ended.stderr.trim().to_owned() })
+        // That of 1.0 says some errors where others print.
+        let said = [&ended.stderr, &ended.stdout].map(|text| text.trim());
+        let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        Ok(Answer { offers, code: ended.code(), said: said.to_owned() })
     }
 }
 
-fn judge(option: &str, targets: &[Target]) -> Finding {
+fn judge(option: &str, help_tells: bool, targets: &[Target]) -> Finding {
     let mut wrong = Vec::new();
     for Target { name, wanted, found } in targets {
         match (wanted, found) {
@@ -91,7 +107,7 @@ fn judge(option: &str, targets: &[Target]) -> Finding {
             (Wanted::Offer, Ok(answer)) if !answer.offers => {
                 wrong.push(format!("{name}'s help does not offer {option}"));
             }
-            (Wanted::Refusal, Ok(Answer { offers: true, .. })) => {
+            (Wanted::Refusal, Ok(Answer { offers: true, .. })) if help_tells => {
                 wrong.push(format!("{name}'s help offers {option}"));
             }
             (Wanted::Refusal, Ok(Answer { code, said, .. })) => {
@@ -105,16 +121,14 @@ fn judge(option: &str, targets: &[Target]) -> Finding {
             _ => {}
         }
     }
-    let of = |kind| {
+    let of = |(kind, does): (Wanted, &str)| {
         let of = targets.iter().filter(|each| each.wanted == kind);
-        of.map(|each| each.name.as_str()).collect::<Vec<_>>().join(", ")
+        let names = of.map(|each| each.name.as_str()).collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| format!("{names} {does}"))
     };
-    let summary = format!(
-        "{} offers it; {} refuses it; {} builds",
-        of(Wanted::Offer),
-        of(Wanted::Refusal),
-        of(Wanted::Build)
-    );
+    let kinds =
+        [(Wanted::Offer, "offers it"), (Wanted::Refusal, "refuses it"), (Wanted::Build, "builds")];
+    let summary = kinds.into_iter().filter_map(of).collect::<Vec<_>>().join("; ");
     let said = targets.iter().filter_map(|each| Some((&each.name, each.found.as_ref().ok()?)));
     said.filter(|(_, answer)| !answer.said.is_empty())
         .fold(Finding::new(wrong, summary), |finding, (name, answer)| {
@@ -130,12 +144,16 @@ mod tests {
     #[test]
     fn a_target_that_does_not_build_offers_too_much_or_accepts_fails() {
         let judged = |wanted, found| {
-            judge("-x", &[Target { name: "qemu-system-avr".into(), wanted, found }]).verdict
+            judge("-x", true, &[Target { name: "qemu-system-avr".into(), wanted, found }]).verdict
         };
         let answer = |offers, code, said: &str| Ok(Answer { offers, code, said: said.into() });
         let refusal = "qemu: -x: Option not supported for this target";
         assert_eq!(judged(Wanted::Refusal, answer(false, Some(1), refusal)), Held);
         assert_eq!(judged(Wanted::Refusal, answer(true, Some(1), refusal)), Failed);
+        let listed = answer(true, Some(1), refusal);
+        let name = "qemu-system-avr".to_owned();
+        let target = Target { name, wanted: Wanted::Refusal, found: listed };
+        assert_eq!(judge("-x", false, &[target]).verdict, Held, "its help tells nothing");
         assert_eq!(judged(Wanted::Refusal, answer(false, Some(0), refusal)), Failed);
         assert_eq!(judged(Wanted::Refusal, answer(false, Some(1), "no such file")), Failed);
         assert_eq!(judged(Wanted::Offer, answer(true, Some(1), "no such file")), Held);
@@ -157,7 +175,7 @@ mod tests {
             target("avr", Wanted::Refusal, refusal),
             target("user", Wanted::Build, ""),
         ];
-        let finding = judge("-x", &all);
+        let finding = judge("-x", true, &all);
         assert_eq!(finding.summary, "i386 offers it; avr refuses it; user builds");
         let said: Vec<_> = finding.evidence.iter().map(|it| it.to_string()).collect();
         assert_eq!(said, ["i386 said: no file", "avr said: -x: invalid option"]);

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::accounting::Accounting;
+use super::both_set::BothSet;
 use super::capability_refused::CapabilityRefused;
 use super::convergence::Convergence;
 use super::cpr_transfer::CprTransfer;
@@ -15,6 +16,7 @@ use super::layout::Layout;
 use super::linux::LinuxRuns;
 use super::linux_moves::LinuxMoves;
 use super::live::Live;
+use super::mem_path::MemPath;
 use super::mismatch::Mismatch;
 use super::omission::Omission;
 use super::option::Offered;
@@ -32,6 +34,7 @@ use super::unchanged::Unchanged;
 use super::vhost_user::VhostUser;
 use super::visible::Visible;
 use super::waiting::Waiting;
+use crate::build::beyond::Reach;
 use anyhow::Result;
 use serde::Deserialize;
 
@@ -55,6 +58,10 @@ pub enum Procedure {
     Linux(LinuxRuns),
     /// How QEMU holds the file.
     Held(Held),
+    /// `-mem-path` beside the file: which block lies in which file.
+    MemPath(MemPath),
+    /// A file for a block that comes with memory of its own.
+    BothSet(BothSet),
     /// QEMU refuses to start, with one line, and leaves the file alone.
     Refusal(Refusal),
     /// A running QEMU refuses a migration capability by name.
@@ -111,6 +118,8 @@ impl Procedure {
             Procedure::Sampled(it) => it.check(trial),
             Procedure::Descriptor(it) => it.check(trial),
             Procedure::Held(it) => it.check(trial),
+            Procedure::MemPath(it) => it.check(trial),
+            Procedure::BothSet(it) => it.check(trial),
             Procedure::VhostUser(it) => it.check(trial),
             Procedure::Linux(it) => it.check(trial),
             Procedure::Refusal(it) => it.check(trial),
@@ -135,6 +144,15 @@ impl Procedure {
             Procedure::EachPatchBuilds(it) => it.check(trial),
             Procedure::Style(it) => it.check(trial),
             Procedure::OwnTest(it) => it.check(trial),
+        }
+    }
+
+    /// Adds what has to be built for it beyond the pair that is compared.
+    pub(super) fn add_to(&self, reach: &mut Reach) {
+        match self {
+            Procedure::OtherTargets(it) => reach.programs.extend(it.programs()),
+            Procedure::EachPatchBuilds(_) => reach.each_patch = true,
+            _ => {}
         }
     }
 

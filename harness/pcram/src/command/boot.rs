@@ -5,7 +5,7 @@ mod terminal;
 
 use super::{Global, Revision, Run, aim, given, steps};
 use crate::cache::{begin_in, end_in};
-use crate::check::catalogue::Catalogue;
+use crate::check::catalogue::{Catalogue, reach};
 use crate::check::leave_nothing_in;
 use crate::event::{Outcome, Step};
 use crate::failure::{Exit, Failure};
@@ -61,7 +61,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
         None => {
             let aim = aim::aim(run, &args.revision, true)?;
             let catalogue = Catalogue::of_series(&aim.series)?;
-            let built = steps::built(run, &args.revision, &aim)?;
+            let built = steps::built(run, &args.revision, &aim, &reach(&catalogue.checks))?;
             boot(run, &args, &Binary::probe(built.patched())?, &catalogue)
         }
     })

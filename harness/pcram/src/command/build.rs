@@ -1,6 +1,7 @@
 //! `build`: QEMU without and with the series.
 
 use super::{Global, Revision, aim, steps};
+use crate::check::catalogue::{Catalogue, reach};
 use crate::failure::Exit;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -34,7 +35,9 @@ pub fn run(global: Global, args: Args) -> ExitCode {
     let Args { revision, build, thorough } = args;
     super::run(global, revision.label(), |run| {
         let aim = aim::aim(run, &revision, run.global.offline)?;
-        steps::build(run, &revision, &aim, &build, thorough)?;
+        let catalogue = thorough.then(|| Catalogue::of_series(&aim.series)).transpose()?;
+        let reach = catalogue.map(|catalogue| reach(&catalogue.checks));
+        steps::build(run, &revision, &aim, &build, reach.as_ref())?;
         Ok(Exit::AllHeld)
     })
 }

@@ -2,6 +2,7 @@
 
 use super::steps::{self, Subject};
 use super::{Global, Revision, Run, aim, given};
+use crate::check::catalogue::reach;
 use crate::event::Outcome;
 use crate::failure::Exit;
 use crate::machine::shell_word;
@@ -76,7 +77,7 @@ pub fn run(global: Global, args: Args) -> ExitCode {
 fn ours(run: &Run, revision: &Revision, options: &Options) -> Result<Exit> {
     let aim = aim::aim(run, revision, true)?;
     let catalogue = steps::catalogue(&aim.series, options)?;
-    let built = steps::built(run, revision, &aim)?;
+    let built = steps::built(run, revision, &aim, &reach(&catalogue.checks))?;
     steps::check(run, &catalogue, &Subject::built(run, revision, &aim, &built, true)?, options)
 }
 

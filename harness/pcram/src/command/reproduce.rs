@@ -4,7 +4,7 @@ use super::import::{base, clone, mended, put};
 use super::steps::{self, Subject};
 use super::{Global, Revision, Run, aim, build, check, patches};
 use crate::cache::write_atomically;
-use crate::check::catalogue::Catalogue;
+use crate::check::catalogue::{Catalogue, reach};
 use crate::event::{Event, Figure, Outcome, Row};
 use crate::failure::{Exit, Failure};
 use crate::machine::shell_word;
@@ -178,7 +178,8 @@ impl Posting<'_> {
             ..Revision::named(name.as_deref().unwrap_or(base))
         };
         let aim = aim::aim(run, &revision, run.global.offline)?;
-        let built = steps::build(run, &revision, &aim, &self.args.build, false)?;
+        let reach = reach(catalogue.select(&names, true)?);
+        let built = steps::build(run, &revision, &aim, &self.args.build, Some(&reach))?;
         let subject = Subject {
             repeat: self.args.repeat(),
             ..Subject::built(run, &revision, &aim, &built, run.global.offline)?

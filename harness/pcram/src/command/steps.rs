@@ -2,7 +2,7 @@
 
 use super::aim::Aim;
 use super::{Revision, Run, build, check, patches, stop};
-use crate::build::beyond::{self, pair_and_beyond};
+use crate::build::beyond::{self, Reach, pair_and_beyond};
 use crate::build::packages::{self, Use};
 use crate::build::{Flags, Pair, Request as BuildRequest, Toolchain, Variant, finished, pair};
 use crate::check::Bench;
@@ -161,14 +161,14 @@ impl Built<'_> {
     }
 }
 
-/// QEMU without and with the series, built or found, and all that goes beyond that where
-/// `thorough` asks for it; missing system packages are found before anything is fetched.
+/// QEMU without and with the series, built or found, and what goes beyond that as far as `reach`
+/// asks for it; missing system packages are found before anything is fetched.
 pub(super) fn build<'a>(
     run: &'a Run,
     revision: &Revision,
     aim: &Aim,
     options: &build::Options,
-    thorough: bool,
+    reach: Option<&Reach>,
 ) -> Result<Built<'a>> {
     let request = source_request(run, revision, &aim.wanted);
     ensure(run, &request, &[Use::Build], options.yes)?;
@@ -176,25 +176,31 @@ pub(super) fn build<'a>(
     let (series, applied) = apply(run, revision, aim, &source)?;
     let request = build_request(run, revision, aim, &source, options.jobs)?;
     let (cache, events) = (&run.cache, &run.events);
-    let (pair, beyond) = if thorough {
-        let (pair, beyond) = pair_and_beyond(cache, events, &request, &series, &applied)?;
-        (pair, Some(beyond))
-    } else {
-        (pair(cache, events, &request, &variant(&series, &applied))?, None)
+    let (pair, beyond) = match reach {
+        Some(reach) => {
+            let both = pair_and_beyond(cache, events, &request, &series, &applied, reach)?;
+            (both.0, Some(both.1))
+        }
+        None => (pair(cache, events, &request, &variant(&series, &applied))?, None),
     };
     let compiled = pair.patched.tree.clone();
     Ok(Built { pair, provenance: Provenance { cache, series, applied, compiled, beyond } })
 }
 
 /// The same, where it was built before; nothing is fetched or compiled.
-pub(super) fn built<'a>(run: &'a Run, revision: &Revision, aim: &Aim) -> Result<Built<'a>> {
+pub(super) fn built<'a>(
+    run: &'a Run,
+    revision: &Revision,
+    aim: &Aim,
+    reach: &Reach,
+) -> Result<Built<'a>> {
     let request = Request { offline: true, ..source_request(run, revision, &aim.wanted) };
     let source = take(run, &request, aim)?;
     let (series, applied) = apply(run, revision, aim, &source)?;
     let request = build_request(run, revision, aim, &source, None)?;
     let cache = &run.cache;
     let pair = finished(cache, &request, &variant(&series, &applied))?;
-    let beyond = beyond::finished(cache, &request, &series, &applied)?;
+    let beyond = beyond::finished(cache, &request, &series, &applied, reach)?;
     let compiled = pair.patched.tree.clone();
     Ok(Built { pair, provenance: Provenance { cache, series, applied, compiled, beyond } })
 }

@@ -2,6 +2,7 @@
 
 use super::steps::{self, Subject};
 use super::{Global, Revision, aim, check};
+use crate::check::catalogue::reach;
 use std::process::ExitCode;
 
 /// The options of `verify`.
@@ -21,7 +22,8 @@ pub fn run(global: Global, args: Args) -> ExitCode {
     super::run(global, revision.label(), |run| {
         let aim = aim::aim(run, &revision, run.global.offline)?;
         let catalogue = steps::catalogue(&aim.series, &check)?;
-        let built = steps::build(run, &revision, &aim, &build, check.thorough)?;
+        let reach = check.thorough.then(|| reach(&catalogue.checks));
+        let built = steps::build(run, &revision, &aim, &build, reach.as_ref())?;
         let subject = Subject::built(run, &revision, &aim, &built, run.global.offline)?;
         steps::check(run, &catalogue, &subject, &check)
     })

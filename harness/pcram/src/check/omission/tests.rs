@@ -62,6 +62,22 @@ fn a_page_more_or_less_in_the_main_stream() {
 }
 
 #[test]
+fn the_block_is_left_open_where_the_others_alone_are_looked_at() {
+    let (stock, patched) = healthy();
+    let others = Terms { others_only: true, ..terms() };
+    let bytes = plain(&["pc.ram"]);
+    let more = smuggle_page(&bytes, "pc.ram", BlockOffset(PAGE)).unwrap();
+    let summary = held(&others, &stock, &read(&more));
+    assert_eq!(summary, "pc.ram pages in the stream: 1 (stock: 4); 2 other blocks whole");
+    let sent = Stream { before: Some(Torn { of_block: 1, of_others: 5 }), ..patched.clone() };
+    held(&others, &stock, &sent);
+    let less = misplace_page(&bytes, "vga", BlockOffset(0), BlockOffset(PAGE)).unwrap();
+    wrong(&others, &stock, &read(&less));
+    let summary = wrong(&others, &patched, &patched);
+    assert_eq!(summary, "stock: 0 pages of pc.ram in the stream, not 4");
+}
+
+#[test]
 fn a_page_on_a_multifd_channel_and_a_channel_that_is_missing() {
     let channel = channel();
     let terms = Terms { channels: Some(2), ..terms() };
@@ -206,13 +222,30 @@ fn each_block_has_its_figures_and_a_mapped_one_no_records() {
     assert!(summary.ends_with("all 2 pages of vga as the guest left them"), "{summary}");
 }
 
-#[test]
-fn sections_that_are_known_by_their_names_alone_are_as_long_as_stocks_or_shorter_than_a_page() {
-    let section = |idstr: &str, instance, length| DeviceSection {
+fn section(idstr: &str, instance: u32, length: u64) -> DeviceSection {
+    DeviceSection {
         offset: StreamOffset(0),
         header: SectionHeader { id: 3, idstr: idstr.into(), instance, version: 1 },
         length,
-    };
+    }
+}
+
+#[test]
+fn a_device_of_stocks_that_is_missing_is_missed() {
+    let (stock, mut patched) = healthy();
+    let mut there = stock.clone();
+    let sections = vec![section("cpu", 0, 100), section("cpu", 1, 200)];
+    there.summary.device_state = DeviceState::Listed { sections: sections.clone() };
+    patched.summary.device_state =
+        DeviceState::Examined { sections: vec![section("cpu", 0, 7)], description: "{}".into() };
+    let summary = wrong(&terms(), &there, &patched);
+    assert_eq!(summary, "patched: nothing of cpu behind the RAM section");
+    patched.summary.device_state = DeviceState::Examined { sections, description: "{}".into() };
+    held(&terms(), &there, &patched);
+}
+
+#[test]
+fn sections_that_are_known_by_their_names_alone_are_as_long_as_stocks_or_shorter_than_a_page() {
     let more = |here: Vec<DeviceSection>| {
         let (mut stock, mut patched) = healthy();
         let there = vec![section("cpu", 0, 100), section("cpu", 1, 200)];

@@ -51,6 +51,9 @@ pub struct Recipe {
     /// A try that came before.
     #[serde(default)]
     before: Option<Before>,
+    /// Whether the block itself is not looked at, but all else is.
+    #[serde(default)]
+    others_only: bool,
 }
 
 /// What both QEMUs made.
@@ -107,6 +110,7 @@ impl Recipe {
             channels: channels.filter(|_| with("multifd") && !with("mapped-ram")),
             // A page has one place in a mapped-ram file, however often it is written.
             resent: self.guest.writes_beside() && !with("mapped-ram"),
+            others_only: self.others_only,
         }
     }
 }
@@ -138,6 +142,8 @@ pub struct Terms {
     pub channels: Option<u64>,
     /// Whether the guest wrote another block, so that pages of it are to be sent again.
     pub resent: bool,
+    /// Whether it is left open what the patched stream has of that block.
+    pub others_only: bool,
 }
 
 impl Terms {
@@ -174,6 +180,8 @@ mod tests {
         let mapped = Terms { mapped: true, ..plain.clone() };
         let both = "with = ['multifd', 'mapped-ram']";
         assert_eq!(terms(&format!("{beside}\n{multifd}\n{both}")), mapped);
+        let others = Terms { others_only: true, ..plain.clone() };
+        assert_eq!(terms("guest = 'stopped'\nothers-only = true"), others);
         let differences = Terms { differences: true, ..plain };
         assert_eq!(terms("guest = 'stopped'\nwith = ['xbzrle']"), differences);
     }
