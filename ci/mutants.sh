@@ -24,7 +24,7 @@ rows_of() {
     case $1 in
         accounting) echo p5.counts p5.savevm p5.counts.multifd ;;
         capability_refused) echo 'p4.refuses-*' ;;
-        convergence) echo p5.converges ;;
+        convergence) echo p5.converges p5.dirty-rate ;;
         cpr_transfer) echo p4.cpr-transfer ;;
         crossing) echo p8.migrate.patched-to-stock p8.snapshot.patched-to-stock ;;
         cut_short) echo p7.cut-short p7.unreadable ;;

@@ -194,6 +194,8 @@ fn judge(block: &str, stock: &Run, patched: &Run, rate: bool) -> Finding {
     if stock.completed {
         let (gathered, milliseconds) = (stock.gathered, stock.milliseconds);
         wrong.push(format!("stock: it ends, too, after {gathered} rounds and {milliseconds} ms"));
+    } else if stock.gathered == 0 {
+        wrong.push("stock: no round of it was seen".to_owned());
     }
     if rate && stock.rate.is_none_or(|told| told == 0) {
         wrong.push("stock: no rate of dirty pages was told".to_owned());
@@ -247,6 +249,8 @@ mod tests {
         assert_eq!(both, "stock: it ends, too, after 6 rounds and 900 ms");
         let idle = wrong(|_, patched| patched.sweeps = 0).unwrap();
         assert_eq!(idle, "patched: the guest finished no sweep while it was migrated");
+        let unseen = wrong(|stock, _| stock.gathered = 0).unwrap();
+        assert_eq!(unseen, "stock: no round of it was seen");
         assert_eq!(
             wrong(|stock, _| stock.rate = Some(0)).unwrap(),
             "stock: no rate of dirty pages was told"

@@ -21,6 +21,8 @@ const MIB: u64 = 1 << 20;
 /// over RAM.
 const MUCH: u64 = 64 * MIB / PAGE_SIZE as u64;
 const LITTLE: u64 = 16 * MIB / PAGE_SIZE as u64;
+/// What a balloon takes beyond the holes of the file.
+const MORE: u64 = 48 * MIB;
 
 /// The check's own keys.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,14 +107,20 @@ fn balloon(
     machine.guest.free()?;
     machine.guest.stamp(SEED, 2, LITTLE)?;
     let before = allocated(path)?;
-    // More than the file has holes already: whichever pages the kernel gives up, some are in it.
-    let holes = (ram - before) / MIB * MIB;
-    machine.balloon(ram - holes - 48 * MIB)?;
+    machine.balloon(under_balloon(ram, before))?;
     let blown_up = kept(machine, path, layout, LITTLE, 2)?;
     let after = allocated(path)?;
     machine.balloon(ram)?;
     let at_last = kept(machine, path, layout, LITTLE, 2)?;
     Ok(judge_balloon(before, after, blown_up, at_last))
+}
+
+/// What a balloon leaves of `ram`, in bytes and whole MiB, where so many bytes of the file are allocated:
+/// it takes more than the file has holes, so that some of it is in the file, whichever pages the kernel
+/// gives up.
+fn under_balloon(ram: u64, allocated: u64) -> u64 {
+    let holes = (ram - allocated) / MIB * MIB;
+    ram - holes - MORE
 }
 
 fn kept(
@@ -194,6 +202,20 @@ mod tests {
         assert_eq!(judged(kept(9, 8), kept(9, 9), damaged), Failed);
         assert_eq!(judged(kept(9, 9), kept(8, 9), damaged), Failed);
         assert_eq!(judged(kept(9, 9), kept(9, 9), kept(9, 9).found), Failed);
+    }
+
+    #[test]
+    fn no_page_at_all_shows_nothing() {
+        let found = Found { pages: 0, matching: 0, first_bad: None };
+        let none = Kept { pages: 0, found, in_file: 0 };
+        assert!(none.wrong("x").is_some() && kept(9, 9).wrong("x").is_none());
+    }
+
+    #[test]
+    fn a_balloon_takes_more_than_the_holes() {
+        let mib = 1_048_576;
+        assert_eq!(under_balloon(128 * mib, 100 * mib), 52 * mib);
+        assert_eq!(under_balloon(128 * mib, 100 * mib - 1), 52 * mib, "whole MiB");
     }
 
     #[test]

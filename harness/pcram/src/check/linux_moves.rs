@@ -160,7 +160,7 @@ fn back(trial: &Trial, source: &Party, mut machine: Machine<LinuxGuest>) -> Resu
     machine.cont()?;
     // Other pages with other stamps, and a kernel that has done other things.
     machine.guest.free()?;
-    machine.guest.stamp(OTHER_SEED, 1, 2 * PAGES)?;
+    machine.guest.stamp(OTHER_SEED, 1, PAGES)?;
     machine.stop()?;
     ram_file::copy(&copy, file)?;
     let said = machine.qmp.human(&format!("loadvm {SNAPSHOT}"))?;
@@ -233,7 +233,14 @@ mod tests {
         assert_eq!(judged(&|come, _| come.generations = (3, 2)), Verdict::Failed);
         assert_eq!(judged(&|_, it| it.waiting = 1), Verdict::Failed);
         assert_eq!(judged(&|_, it| it.but_devices = 1), Verdict::Failed);
-        assert_eq!(judged(&|_, it| it.looked = 9), Verdict::Failed, "nobody saw it");
+        assert_eq!(judged(&|_, it| it.looked = PAGES), Verdict::Held);
+        assert_eq!(judged(&|_, it| it.looked = PAGES - 1), Verdict::Failed, "nobody saw it");
+        assert_eq!(judged(&|_, it| it.loaded = it.looked), Verdict::Held);
+        assert_eq!(
+            judged(&|_, it| it.loaded = it.looked + 1),
+            Verdict::Failed,
+            "it was lost again"
+        );
         assert_eq!(judged(&|_, it| it.looked = 4 * PAGES), Verdict::Failed, "all at once");
     }
 }

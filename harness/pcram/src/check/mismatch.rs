@@ -101,7 +101,7 @@ impl Mismatch {
             feed_head(&stream, &mut to, &destination.folder)?
         } else {
             to.load_from(back)?;
-            await_refusal(&mut to, &destination.folder)?
+            await_refusal(&mut to, &destination.folder, back)?
         };
         attempt.source = Some(afterwards(&mut from, false)?);
         Ok(attempt)
@@ -122,7 +122,7 @@ fn live(source: &Party, destination: &Party) -> Result<Attempt> {
         to.set_capabilities(&[path])?;
     }
     let _socket = from.migrate_to(&mut to)?;
-    let mut attempt = await_refusal(&mut to, &destination.folder)?;
+    let mut attempt = await_refusal(&mut to, &destination.folder, "unix:")?;
     attempt.source = Some(afterwards(&mut from, hears)?);
     Ok(attempt)
 }
@@ -137,7 +137,8 @@ fn feed_head(stream: &Path, to: &mut Machine, folder: &Path) -> Result<Attempt> 
     let mut line = UnixStream::connect(&socket)?;
     // A destination that refuses may close the line before it was told everything.
     let _ = line.write_all(head);
-    let attempt = await_refusal(to, folder)?;
+    let by = format!("unix:, {} bytes before the first page", head.len());
+    let attempt = await_refusal(to, folder, &by)?;
     drop(line);
     Ok(attempt)
 }
@@ -153,9 +154,10 @@ fn head(stream: &[u8]) -> Result<&[u8]> {
     anyhow::bail!("it has no page")
 }
 
-/// Waits for what a destination makes of its stream, and kills it where it does not end by itself.
-fn await_refusal(to: &mut Machine, folder: &Path) -> Result<Attempt> {
-    let mut attempt = Attempt::default();
+/// Waits for what a destination makes of its stream, which comes `by` some way, and kills it where it
+/// does not end by itself.
+fn await_refusal(to: &mut Machine, folder: &Path, by: &str) -> Result<Attempt> {
+    let mut attempt = Attempt { by: Some(by.to_owned()), ..Attempt::default() };
     match to.arrival(REFUSE)? {
         Arrival::Ended(status) => attempt.ended = Some(status.to_string()),
         Arrival::Loaded(status) => attempt.status = Some(status),

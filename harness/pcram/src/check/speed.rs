@@ -9,7 +9,7 @@ use crate::machine::Machine;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The seed of the guest's stamps.
 const SEED: u64 = 0x5ee0_0083;
@@ -105,21 +105,29 @@ impl Speed {
 
     /// One measurement, in milliseconds.
     fn measure(&self, machine: &mut Machine) -> Result<f64> {
-        if self.benchmark == Benchmark::Sweep {
-            let start = Instant::now();
-            for _ in 0..SWEEPS {
-                machine.guest.stamp()?;
+        match self.benchmark {
+            Benchmark::Migrate => {
+                // A guest that was stopped by a migration does not migrate again.
+                machine.cont()?;
+                machine.stop()?;
+                machine.migrate("exec:cat > /dev/null")?;
+                machine.migrated(|_| Ok(()))?;
+                let state = machine.qmp.execute("query-migrate", json!({}))?;
+                state["total-time"].as_f64().context("query-migrate tells no total-time")
             }
-            return Ok(start.elapsed().as_secs_f64() * 1e3);
+            Benchmark::Sweep => {
+                let start = Instant::now();
+                for _ in 0..SWEEPS {
+                    machine.guest.stamp()?;
+                }
+                Ok(milliseconds(start.elapsed()))
+            }
         }
-        // A guest that was stopped by a migration does not migrate again.
-        machine.cont()?;
-        machine.stop()?;
-        machine.migrate("exec:cat > /dev/null")?;
-        machine.migrated(|_| Ok(()))?;
-        let state = machine.qmp.execute("query-migrate", json!({}))?;
-        state["total-time"].as_f64().context("query-migrate tells no total-time")
     }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
 }
 
 /// Judges times in milliseconds, measured in turn: those of the first of `names` say what is normal.
@@ -139,6 +147,9 @@ fn judge(what: &str, names: [&str; 2], stock: &[f64], patched: &[f64]) -> Findin
     let mut wrong = Vec::new();
     if stock.len() < PAIRS || patched.len() < PAIRS || fastest <= 0.0 {
         wrong.push(format!("{} and {} measurements are too few", stock.len(), patched.len()));
+    }
+    if (fastest, its_fastest) == (slowest, its_slowest) {
+        wrong.push("no two measurements differ: nothing was measured".to_owned());
     }
     if its_median > limit {
         wrong.push(format!(
@@ -169,6 +180,17 @@ mod tests {
     const BOTH: [&str; 2] = ["stock", "patched"];
 
     #[test]
+    fn figures_that_are_all_alike_are_no_measurements() {
+        let alike = vec![5.0; PAIRS];
+        let wrong = judge("x", BOTH, &alike, &alike).summary;
+        assert_eq!(wrong, "no two measurements differ: nothing was measured");
+        let once = [&alike[1..], &[6.0]].concat();
+        assert_eq!(judge("x", BOTH, &alike, &once).verdict, Verdict::Held);
+        assert_eq!(judge("x", BOTH, &once, &alike).verdict, Verdict::Held);
+        assert_eq!(milliseconds(Duration::from_micros(2_500)), 2.5);
+    }
+
+    #[test]
     fn a_median_beyond_stocks_slowest_and_the_margin_fails() {
         let times = |from: f64| (0..PAIRS).map(|n| from + n as f64).collect::<Vec<_>>();
         let judged = |from| judge("x", BOTH, &times(100.0), &times(from)).verdict;
@@ -177,7 +199,16 @@ mod tests {
         assert_eq!(judged(112.0), Verdict::Held);
         assert_eq!(judged(113.0), Verdict::Failed);
         assert_eq!(judged(50.0), Verdict::Held, "faster is fine");
-        assert_eq!(judge("x", BOTH, &[1.0], &[1.0]).verdict, Verdict::Failed, "too few");
+        let at_the_limit = [vec![1.0], vec![114.0 * (1.0 + MARGIN); PAIRS - 1]].concat();
+        assert_eq!(judge("x", BOTH, &times(100.0), &at_the_limit).verdict, Verdict::Held);
+        let few = times(100.0)[1..].to_vec();
+        for (stock, patched) in [(&few, &times(100.0)), (&times(100.0), &few), (&vec![], &vec![])] {
+            let wrong = judge("x", BOTH, stock, patched).summary;
+            let counted = format!("{} and {} measurements are too few", stock.len(), patched.len());
+            assert!(wrong.starts_with(&counted), "{wrong}");
+        }
+        let wrong = judge("x", BOTH, &times(0.0), &times(1.0)).summary;
+        assert_eq!(wrong, "15 and 15 measurements are too few", "one took no time");
         let summary = judge("x", BOTH, &times(100.0), &times(101.0)).summary;
         assert_eq!(
             summary,

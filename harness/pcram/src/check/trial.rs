@@ -156,7 +156,9 @@ impl Trial<'_> {
     /// not what it was.
     pub fn layout_of(&self, board: &Board) -> Result<RamLayout> {
         let offers = Offers::of(&self.bench.reference().path)?;
-        Board { machine: offers.in_full(&board.machine).to_owned(), ..board.clone() }.layout()
+        let mut board = board.clone();
+        board.machine = offers.in_full(&board.machine).to_owned();
+        board.layout()
     }
 
     /// The words that give a QEMU the RAM file at `path`.

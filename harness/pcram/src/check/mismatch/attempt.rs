@@ -7,6 +7,8 @@ use crate::machine::migration::End;
 /// What was seen of a destination that was to refuse.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Attempt {
+    /// How its stream came to it, where it came as one.
+    pub by: Option<String>,
     /// How QEMU ended; `None` where it runs.
     pub ended: Option<String>,
     /// The run state of a QEMU that runs.
@@ -36,7 +38,7 @@ pub(super) struct Afterwards {
 
 /// Judges a destination that was to refuse, and to say `message`, where it is one of ours.
 pub(super) fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
-    let Attempt { ended, status, reports, said, file, source } = attempt;
+    let Attempt { by, ended, status, reports, said, file, source } = attempt;
     let mut wrong = Vec::new();
     match status.as_deref() {
         Some("inmigrate") => {
@@ -81,7 +83,12 @@ pub(super) fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
     let reason = reason.unwrap_or_default();
     let summary = format!("refused: `{reason}`; the guest did not run there{kept}{went_on}");
     let state = ended.as_ref().or(status.as_ref()).map_or("unknown", String::as_str);
-    let finding = Finding::new(wrong, summary)
+    let finding = Finding::new(wrong, summary);
+    let finding = match by {
+        Some(by) => finding.with("its stream came by", by),
+        None => finding,
+    };
+    let finding = finding
         .with("the destination", state)
         .with("what it said", said.trim())
         .with("reports of the guest there", reports.len());
