@@ -227,11 +227,5 @@ fn by_option(source: &Party, destination: &Party) -> Result<Attempt> {
     let rest: Vec<_> = rest.iter().map(|&word| word.to_owned()).collect();
     let args = [launch.board_args(), launch.extra, words.into(), drive.into(), rest].concat();
     let ended = destination.binary()?.run_to_end(&args, &destination.folder)?;
-    Ok(Attempt {
-        ended: ended.status.map(|status| status.to_string()),
-        status: ended.status.is_none().then(|| "running".to_owned()),
-        reports: party::guest_reports(&destination.folder)?,
-        said: ended.stderr,
-        ..Attempt::default()
-    })
+    Ok(Attempt::of(ended, party::guest_reports(&destination.folder)?))
 }

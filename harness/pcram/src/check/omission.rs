@@ -48,7 +48,11 @@ pub fn judge(terms: &Terms, stock: &Stream, patched: &Stream) -> Finding {
     if let Some(torn) = before.filter(|torn| torn.of_block > 0) {
         wrong.push(format!("patched: {} pages of {block} in the try before", torn.of_block));
     }
-    let finding = Finding::new(wrong, summary(terms, stock, patched));
+    let mut finding = Finding::new(wrong, summary(terms, stock, patched));
+    if terms.mapped {
+        // As many pages of the block, if not more, are to be in stock's file.
+        finding = finding.with("pages that the guest had stamped, stock", stock.stamped);
+    }
     figures(figures(finding, "stock", stock), "patched", patched)
 }
 

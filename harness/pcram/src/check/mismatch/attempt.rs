@@ -2,6 +2,7 @@
 
 use crate::check::Finding;
 use crate::check::ram_file::Census;
+use crate::machine::binary::Ended;
 use crate::machine::migration::End;
 
 /// What was seen of a destination that was to refuse.
@@ -21,6 +22,19 @@ pub(super) struct Attempt {
     pub file: Option<Census>,
     /// The source afterwards, where there still is one.
     pub source: Option<Afterwards>,
+}
+
+impl Attempt {
+    /// Of a QEMU that was to end by itself; one that did not runs on.
+    pub fn of(ended: Ended, reports: Vec<String>) -> Attempt {
+        Attempt {
+            ended: ended.status.map(|status| status.to_string()),
+            status: ended.status.is_none().then(|| "running".to_owned()),
+            reports,
+            said: ended.stderr,
+            ..Attempt::default()
+        }
+    }
 }
 
 /// A source after its guest was refused elsewhere.
@@ -56,8 +70,8 @@ pub(super) fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
         (None, None) => wrong.push("the destination gives no reason".into()),
         _ => {}
     }
-    if let Some(Census { pages, of_generation, strangers }) = file
-        && (of_generation[0] != *pages || !strangers.is_empty())
+    if let Some(Census { pages, strangers, .. }) = file
+        && !strangers.is_empty()
     {
         let changed = strangers.len();
         wrong.push(format!("{changed} of {pages} pages of the destination's file have changed"));
@@ -117,6 +131,8 @@ fn reason<'a>(said: &'a str, message: Option<&str>) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::event::Verdict;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
 
     const REASON: &str = "qemu-system-x86_64: The stream has no pages of RAM block 'pc.ram'";
 
@@ -139,6 +155,20 @@ mod tests {
         let mut attempt = refused();
         damage(&mut attempt);
         judge(Some("has no pages"), &attempt)
+    }
+
+    #[test]
+    fn a_qemu_that_did_not_end_runs_and_its_guest_may_have_spoken() {
+        let ended = |status: Option<i32>| {
+            let (stdout, stderr) = (String::new(), REASON.to_owned());
+            Ended { status: status.map(ExitStatus::from_raw), stdout, stderr }
+        };
+        let refused = Attempt::of(ended(Some(0x100)), Vec::new());
+        assert_eq!(judge(None, &refused).verdict, Verdict::Held);
+        let ran = judge(None, &Attempt::of(ended(None), Vec::new()));
+        assert_eq!(ran.summary, "the guest ran at the destination");
+        let spoke = judge(None, &Attempt::of(ended(Some(0x100)), vec!["tick".to_owned()]));
+        assert_eq!(spoke.summary, "the guest spoke at the destination, first: tick");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Load {
     pub(in crate::check) fn sweeps(self, machine: &mut Machine) -> u64 {
         match self {
             Load::Stopped => 0,
-            Load::Marking => machine.guest.runs() / MARKED,
+            Load::Marking => marked(machine.guest.runs()),
             _ => machine.guest.swept(),
         }
     }
@@ -156,12 +156,22 @@ impl Load {
         let first = guest.find_spans(first)?;
         guest.seed(SEED, 1)?;
         let rest = guest.find_spans(rest)?;
-        Ok(Some(Found {
-            pages: ram.pages + first.pages + rest.pages,
-            matching: ram.matching + first.matching + rest.matching,
-            first_bad: ram.first_bad.or(first.first_bad).or(rest.first_bad),
-        }))
+        Ok(Some(together(&[ram, first, rest])))
     }
+}
+
+/// What was found in several places; the first bad page is that of the first that has one.
+fn together(parts: &[Found]) -> Found {
+    Found {
+        pages: parts.iter().map(|it| it.pages).sum(),
+        matching: parts.iter().map(|it| it.matching).sum(),
+        first_bad: parts.iter().find_map(|it| it.first_bad),
+    }
+}
+
+/// How often a marking guest has changed all its words, that has gone round its loop so many times.
+fn marked(runs: u64) -> u64 {
+    runs / MARKED
 }
 
 impl Mapped {
@@ -194,6 +204,14 @@ mod tests {
         let beside = others.map(Load::writes_beside);
         assert_eq!(beside, [false, false, true, true]);
         assert!(Load::DirtyingCached.writes_beside() && Load::DirtyingFew.writes_beside());
+    }
+
+    #[test]
+    fn what_was_found_in_places_is_all_of_it() {
+        let found = |pages, matching, first_bad| Found { pages, matching, first_bad };
+        let all = together(&[found(4, 4, None), found(3, 1, Some(7)), found(2, 1, Some(9))]);
+        assert_eq!((all.pages, all.matching, all.first_bad), (9, 6, Some(7)));
+        assert_eq!((marked(255), marked(256), marked(1024)), (0, 1, 4));
     }
 
     #[test]

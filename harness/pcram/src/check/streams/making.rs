@@ -121,14 +121,10 @@ impl Making<'_> {
     /// A QEMU that awaits a migration at `uri`.
     fn destination(&self, binary: &Binary, uri: &str) -> Result<Machine> {
         let mut launch = self.launch(binary)?;
-        let deferred = !self.recipe.with.is_empty() || !self.recipe.set.is_empty();
-        let incoming = if deferred { "defer" } else { uri };
-        launch.extra.extend(["-incoming".to_owned(), incoming.to_owned()]);
+        launch.extra.extend(["-incoming", "defer"].map(str::to_owned));
         let mut destination = Machine::start(binary, &launch, &self.folder.join("destination"))?;
-        if deferred {
-            self.set_up(&mut destination)?;
-            destination.load_from(uri)?;
-        }
+        self.set_up(&mut destination)?;
+        destination.load_from(uri)?;
         Ok(destination)
     }
 
