@@ -5,6 +5,7 @@ use super::Finding;
 use super::once::Once;
 use super::party::{Party, Side};
 use super::ram_file::{self, Census, census};
+use super::streams::{AT_ONCE, SLOWLY};
 use super::trial::Trial;
 use crate::machine::Machine;
 use crate::machine::deadline::Deadline;
@@ -21,9 +22,6 @@ const SEED: u64 = 0x5ee0_0063;
 const WARM_UP: u64 = 2;
 const HELD_BACK: u64 = 3;
 const TOO_MANY: u64 = 200;
-/// What a migration may send in a second, in bytes: while it is held back, and then.
-const SLOWLY: u64 = 16 << 10;
-const AT_ONCE: u64 = 1 << 30;
 /// How long the destination may take to have loaded.
 const ARRIVE: Duration = Duration::from_secs(30);
 /// How many generations from the reported one on are looked for.

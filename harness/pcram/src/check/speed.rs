@@ -20,7 +20,7 @@ const MARGIN: f64 = 0.05;
 /// How often the guest writes all its RAM in one measurement.
 const SWEEPS: u32 = 5;
 /// What a migration may send in a second, in bytes: no limit.
-const UNLIMITED: u64 = 1 << 40;
+const UNLIMITED: u64 = 1_000_000_000_000;
 
 /// The check's own keys.
 #[derive(Clone, Debug, Deserialize)]

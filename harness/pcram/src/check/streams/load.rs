@@ -20,7 +20,7 @@ pub(super) const CACHED: u64 = 128;
 /// How many sweeps over these take about as long as one over the whole block.
 const AS_LONG: u64 = beside::SIZE / (CACHED * PAGE_SIZE as u64);
 /// Where those of RAM begin, a guest-physical address.
-const MARKED_RAM: u32 = 8 << 20;
+const MARKED_RAM: u32 = 0x80_0000;
 
 /// What the guest does.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

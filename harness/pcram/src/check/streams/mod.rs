@@ -15,7 +15,7 @@ pub use beside::Kept;
 pub(super) use beside::{Beside, plugged_at};
 pub(super) use load::Load;
 pub use load::Loaded;
-pub(super) use pace::SLOWLY;
+pub(super) use pace::{AT_ONCE, SLOWLY};
 pub use stream::{Saved, Stream};
 
 use super::Finding;
