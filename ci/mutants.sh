@@ -58,7 +58,7 @@ rows_of() {
         streams/beside | streams/load) echo 'p4.other-block.*' p4.xbzrle p4.shared-dimm ;;
         streams/*)
             echo p4.migrate-exec.dirtying p4.migrate-fd.dirtying p4.savevm.stopped p4.mapped-ram.restart
-            echo p4.multifd.dirtying p4.after-cancelled p4.other-block.vga p5.savevm ;;
+            echo p4.multifd.dirtying p4.after-cancelled p4.other-block.vga p5.savevm p5.counts ;;
         style) echo p9.style ;;
         unchanged) echo p8.shows ;;
         vhost_user) echo p2.vhost-user ;;

@@ -71,14 +71,8 @@ impl BothSet {
             said.push('\n');
         });
         fs::write(trial.folder.join("gdb.log"), &said)?;
-        match ended {
-            Err(RunError::Start { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-                let text = "the system lacks gdb; Debian's package gdb has it";
-                Err(NotTried(text.to_owned()).into())
-            }
-            Err(error) => Err(error.into()),
-            Ok(_) => Ok(judge(&self.idstr, &self.says, &said)),
-        }
+        ended.map_err(lacking)?;
+        Ok(judge(&self.idstr, &self.says, &said))
     }
 
     /// What the debugger does: where the first block is made, it has the file registered, and lets
@@ -95,6 +89,16 @@ impl BothSet {
             "delete".to_owned(),
             "continue".to_owned(),
         ]
+    }
+}
+
+/// A debugger that is not there is a reason not to try it.
+fn lacking(error: RunError) -> anyhow::Error {
+    match error {
+        RunError::Start { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+            NotTried("the system lacks gdb; Debian's package gdb has it".to_owned()).into()
+        }
+        error => error.into(),
     }
 }
 
@@ -135,6 +139,16 @@ mod tests {
         for said in failed {
             assert_eq!(judged(&said).verdict, Verdict::Failed, "{said}");
         }
+    }
+
+    #[test]
+    fn a_debugger_that_is_not_there_is_told_from_one_that_fails() {
+        let not_tried = |kind: io::ErrorKind| {
+            let error = RunError::Start { program: "gdb".into(), cause: kind.into() };
+            lacking(error).is::<NotTried>()
+        };
+        assert!(not_tried(io::ErrorKind::NotFound));
+        assert!(!not_tried(io::ErrorKind::PermissionDenied));
     }
 
     #[test]

@@ -231,6 +231,7 @@ mod tests {
         assert_eq!(judged(&|_, _| ()), Verdict::Held);
         assert_eq!(judged(&|come, _| come.found.matching -= 1), Verdict::Failed);
         assert_eq!(judged(&|come, _| come.generations = (3, 2)), Verdict::Failed);
+        assert_eq!(judged(&|come, _| come.generations = (3, 3)), Verdict::Held);
         assert_eq!(judged(&|_, it| it.waiting = 1), Verdict::Failed);
         assert_eq!(judged(&|_, it| it.but_devices = 1), Verdict::Failed);
         assert_eq!(judged(&|_, it| it.looked = PAGES), Verdict::Held);

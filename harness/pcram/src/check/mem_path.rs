@@ -47,12 +47,19 @@ impl MemPath {
         machine.quit()?;
         let stream = fs::read(trial.folder.join(STREAM)).context("reading the list of blocks")?;
         let blocks = Summary::read(&stream[..])?.blocks;
-        let seen = Seen {
-            blocks: blocks.into_iter().map(|it| (it.idstr, it.used_length)).collect(),
-            file: mappings(&maps, |file| Path::new(file) == path),
-            folder: mappings(&maps, |file| Path::new(file).starts_with(&folder)),
-        };
-        Ok(judge(trial.block(), trial.ram(), &seen))
+        let blocks = blocks.into_iter().map(|it| (it.idstr, it.used_length)).collect();
+        Ok(judge(trial.block(), trial.ram(), &Seen::of(blocks, &maps, &path, &folder)))
+    }
+}
+
+impl Seen {
+    /// What a process's `maps` have of the RAM file at `path`, and of files in `folder`.
+    fn of(blocks: Vec<(String, u64)>, maps: &str, path: &Path, folder: &Path) -> Seen {
+        Seen {
+            blocks,
+            file: mappings(maps, |file| Path::new(file) == path),
+            folder: mappings(maps, |file| Path::new(file).starts_with(folder)),
+        }
     }
 }
 
@@ -85,6 +92,16 @@ fn judge(block: &str, ram: u64, seen: &Seen) -> Finding {
 mod tests {
     use super::*;
     use crate::event::Verdict;
+
+    #[test]
+    fn the_file_is_told_from_those_in_the_folder() {
+        let maps = "1000-3000 rw-s 0 00:1c 5    /x/ram\n\
+                    4000-5000 rw-p 0 00:1c 6    /x/mem-path/qemu_back_mem.a (deleted)\n\
+                    6000-9000 rw-p 0 00:1c 7    /y/libc.so\n";
+        let seen = Seen::of(Vec::new(), maps, Path::new("/x/ram"), Path::new("/x/mem-path"));
+        assert_eq!(seen.file, [Mapping { how: "rw-s".into(), bytes: 0x2000 }]);
+        assert_eq!(seen.folder, [Mapping { how: "rw-p".into(), bytes: 0x1000 }]);
+    }
 
     #[test]
     fn each_block_has_one_place() {

@@ -81,8 +81,7 @@ impl OtherTargets {
             };
             Ok(Target { name, wanted, found })
         });
-        let help_tells = !self.help_lists_all;
-        Ok(judge(&self.option, help_tells, &targets.collect::<Result<Vec<_>>>()?))
+        Ok(judge(&self.option, self.help_lists_all, &targets.collect::<Result<Vec<_>>>()?))
     }
 
     fn ask(&self, trial: &Trial, binary: &Binary) -> Result<Answer> {
@@ -99,7 +98,7 @@ impl OtherTargets {
     }
 }
 
-fn judge(option: &str, help_tells: bool, targets: &[Target]) -> Finding {
+fn judge(option: &str, help_lists_all: bool, targets: &[Target]) -> Finding {
     let mut wrong = Vec::new();
     for Target { name, wanted, found } in targets {
         match (wanted, found) {
@@ -107,7 +106,7 @@ fn judge(option: &str, help_tells: bool, targets: &[Target]) -> Finding {
             (Wanted::Offer, Ok(answer)) if !answer.offers => {
                 wrong.push(format!("{name}'s help does not offer {option}"));
             }
-            (Wanted::Refusal, Ok(Answer { offers: true, .. })) if help_tells => {
+            (Wanted::Refusal, Ok(Answer { offers: true, .. })) if !help_lists_all => {
                 wrong.push(format!("{name}'s help offers {option}"));
             }
             (Wanted::Refusal, Ok(Answer { code, said, .. })) => {
@@ -144,7 +143,7 @@ mod tests {
     #[test]
     fn a_target_that_does_not_build_offers_too_much_or_accepts_fails() {
         let judged = |wanted, found| {
-            judge("-x", true, &[Target { name: "qemu-system-avr".into(), wanted, found }]).verdict
+            judge("-x", false, &[Target { name: "qemu-system-avr".into(), wanted, found }]).verdict
         };
         let answer = |offers, code, said: &str| Ok(Answer { offers, code, said: said.into() });
         let refusal = "qemu: -x: Option not supported for this target";
@@ -153,7 +152,7 @@ mod tests {
         let listed = answer(true, Some(1), refusal);
         let name = "qemu-system-avr".to_owned();
         let target = Target { name, wanted: Wanted::Refusal, found: listed };
-        assert_eq!(judge("-x", false, &[target]).verdict, Held, "its help tells nothing");
+        assert_eq!(judge("-x", true, &[target]).verdict, Held, "its help tells nothing");
         assert_eq!(judged(Wanted::Refusal, answer(false, Some(0), refusal)), Failed);
         assert_eq!(judged(Wanted::Refusal, answer(false, Some(1), "no such file")), Failed);
         assert_eq!(judged(Wanted::Offer, answer(true, Some(1), "no such file")), Held);
@@ -175,7 +174,7 @@ mod tests {
             target("avr", Wanted::Refusal, refusal),
             target("user", Wanted::Build, ""),
         ];
-        let finding = judge("-x", true, &all);
+        let finding = judge("-x", false, &all);
         assert_eq!(finding.summary, "i386 offers it; avr refuses it; user builds");
         let said: Vec<_> = finding.evidence.iter().map(|it| it.to_string()).collect();
         assert_eq!(said, ["i386 said: no file", "avr said: -x: invalid option"]);

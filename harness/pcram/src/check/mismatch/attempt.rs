@@ -164,7 +164,9 @@ mod tests {
             Ended { status: status.map(ExitStatus::from_raw), stdout, stderr }
         };
         let refused = Attempt::of(ended(Some(0x100)), Vec::new());
-        assert_eq!(judge(None, &refused).verdict, Verdict::Held);
+        let held = judge(None, &refused);
+        assert_eq!(held.verdict, Verdict::Held);
+        assert_eq!(held.evidence[0].to_string(), "the destination: exit status: 1");
         let ran = judge(None, &Attempt::of(ended(None), Vec::new()));
         assert_eq!(ran.summary, "the guest ran at the destination");
         let spoke = judge(None, &Attempt::of(ended(Some(0x100)), vec!["tick".to_owned()]));

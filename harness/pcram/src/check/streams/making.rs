@@ -176,8 +176,8 @@ impl Making<'_> {
         told.push(last);
         *load = pace.map(|pace| pace.over(machine));
         match beside.first() {
-            Some(beside) if guest.writes_beside() => beside.save(machine, &self.folder),
-            _ => Ok(()),
+            Some(beside) => beside.save(machine, &self.folder),
+            None => Ok(()),
         }
     }
 

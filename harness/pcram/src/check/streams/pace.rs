@@ -207,6 +207,7 @@ mod tests {
         assert_eq!(slow(Load::DirtyingCached), 4 * 128 * 4096);
         assert_eq!(slow(Load::DirtyingFew), 4 * 128 * 4096);
         assert_eq!(slow(Load::Marking), 4 * 256 * 4096);
+        assert_eq!(Pace::from(Load::Marking, 0).speed(), 16 << 20, "and before that");
         assert_eq!(Pace::from(Load::Dirtying, 0).speed(), AT_ONCE);
     }
     #[test]
