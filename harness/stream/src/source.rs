@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_behind_a_buffer_that_was_read_to_its_end_is_there() {
+        let bytes: Vec<u8> = (0..BUFFER + 2).map(|at| (at % 251) as u8).collect();
+        let mut source = Source::new(bytes.as_slice(), 0);
+        for &byte in &bytes {
+            assert_eq!(source.u8("a byte").unwrap(), byte);
+        }
+        assert!(source.u8("a byte").is_err());
+    }
+
+    #[test]
     fn the_rest_may_be_as_long_as_the_limit() {
         let rest = |limit| {
             let mut source = Source::new(&b"0123456789"[..], 100);
