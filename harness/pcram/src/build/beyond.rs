@@ -84,7 +84,7 @@ pub fn finished(
 ) -> Result<Option<Beyond>> {
     let compiler = compiler::identity()?;
     let mut beyond = Beyond::default();
-    for patch in &applied.patches {
+    for patch in applied.patches.iter().filter(|_| reach.each_patch) {
         let parts = request.of_tree(cache, &patch.tree, &PROGRAMS, &compiler)?;
         let Some((record, _)) = found(cache, &parts, &[])? else { return Ok(None) };
         let (file, tree) = (patch.file.clone(), patch.tree.clone());

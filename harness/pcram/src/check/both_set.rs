@@ -3,7 +3,7 @@
 //! No option of the posting's can bring it about, since it names one block alone. A debugger can: it
 //! calls the posting's own function for another block, before that one is made.
 
-use super::trial::Trial;
+use super::trial::{TMPFS, Trial};
 use super::{Finding, NotTried, ram_file};
 use crate::machine::kind::{Kind, bare::Bare};
 use crate::machine::shell_line;
@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// How long QEMU may take under the debugger until it has made its blocks.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where Linux keeps shared memory that has a name.
-const SHARED: &str = "/dev/shm";
 
 /// The check's own keys.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,13 +37,14 @@ pub struct BothSet {
     says: String,
 }
 
-/// Memory with a name, which goes with this value.
+/// Memory with a name, which goes with this value. Linux keeps it in its tmpfs, where the next run
+/// finds what a killed one left.
 struct Shared(String);
 
 impl Drop for Shared {
     fn drop(&mut self) {
         // QEMU may not have come as far as making it.
-        let _ = fs::remove_file(Path::new(SHARED).join(&self.0));
+        let _ = fs::remove_file(Path::new(TMPFS).join(&self.0));
     }
 }
 
@@ -53,7 +52,7 @@ impl BothSet {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let path = trial.place().join(ram_file::NAME);
         ram_file::create(&path, self.length)?;
-        let shared = Shared(format!("pcram-{}", std::process::id()));
+        let shared = Shared(format!("pcram-{}-shared", std::process::id()));
         let device = self.device.replace("{name}", &shared.0);
         let mut gdb = Command::new("gdb");
         for line in self.script(&path) {
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn memory_with_a_name_goes_with_its_value() {
-        let path = Path::new(SHARED).join(format!("pcram-test-{}", std::process::id()));
+        let path = Path::new(TMPFS).join(format!("pcram-test-{}", std::process::id()));
         fs::write(&path, "x").unwrap();
         drop(Shared(path.file_name().unwrap().to_string_lossy().into_owned()));
         assert!(!path.exists());

@@ -52,6 +52,8 @@ fn sweep(place: &Path) {
                 let _ = fs::remove_file(entry.path().join(name));
             }
             let _ = fs::remove_dir(entry.path());
+            // A file of such a name is memory that a QEMU shares.
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -72,8 +74,10 @@ mod tests {
             fs::write(place.path().join(name).join("monitor"), "").unwrap();
         }
         fs::write(place.path().join(&stranger).join("letter"), "kept").unwrap();
+        let memory = place.path().join("pcram-4194305-shared");
+        fs::write(&memory, "").unwrap();
         sweep(place.path());
-        assert!(!place.path().join(dead).exists());
+        assert!(!place.path().join(dead).exists() && !memory.exists());
         assert!(place.path().join(alive).join("monitor").exists());
         assert!(place.path().join(stranger).join("letter").exists());
         assert!(place.path().join("other").join("monitor").exists());
