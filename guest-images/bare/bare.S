@@ -78,6 +78,12 @@ gdt_pointer:
 
         .code64
 long_mode:
+/* With its FIFO on, COM1 takes most of a command at once; without, QEMU waits for its main loop
+ * before each byte. */
+        mov     $COM1_FIFO, %edx
+        mov     $0xc7, %al              /* on, both emptied, 14 bytes before it tells */
+        out     %al, (%dx)
+
 /* Without a VGA card 0xa0000 is RAM like any other. */
         mov     $0xc0000, %r12d
         mov     $VGA_MISC_OUTPUT, %edx

@@ -6,6 +6,7 @@
 
         .equ    DEBUG_PORT, 0xe9
         .equ    COM1_DATA, 0x3f8
+        .equ    COM1_FIFO, 0x3fa
         .equ    COM1_STATUS, 0x3fd
         .equ    CMOS_INDEX, 0x70
         .equ    CMOS_DATA, 0x71
