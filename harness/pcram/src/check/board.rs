@@ -40,6 +40,21 @@ pub struct Differences {
     cpu: Option<String>,
 }
 
+impl Differences {
+    /// These, but for where `others` says something else.
+    pub fn with(&self, others: &Differences) -> Differences {
+        let Differences { machine, accel, ram_mib, ram_kib, cpus, cpu } = others.clone();
+        Differences {
+            machine: machine.or_else(|| self.machine.clone()),
+            accel: accel.or_else(|| self.accel.clone()),
+            ram_mib: ram_mib.or(self.ram_mib),
+            ram_kib: ram_kib.or(self.ram_kib),
+            cpus: cpus.or(self.cpus),
+            cpu: cpu.or_else(|| self.cpu.clone()),
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }

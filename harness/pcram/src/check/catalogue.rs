@@ -2,6 +2,7 @@
 
 use super::board::{Board, Differences};
 use super::cannot::{self, Cannot};
+use super::instead::{self, Instead};
 use super::need::Need;
 use super::procedure::Procedure;
 use crate::build::beyond::Reach;
@@ -16,9 +17,6 @@ use std::path::{Path, PathBuf};
 
 /// The file's name, in a series' folder or in the folder above it.
 pub const FILE: &str = "checks.toml";
-
-/// The file in a series' folder whose checks stand for those of the same names.
-const INSTEAD: &str = "instead.toml";
 
 /// The version of the file's layout that this tool reads.
 const LAYOUT: u32 = 1;
@@ -138,10 +136,10 @@ impl Catalogue {
             ))
         })?;
         let mut catalogue = Catalogue::in_file(&path)?;
-        let instead = series.join(INSTEAD);
+        let instead = series.join(instead::FILE);
         if instead.is_file() {
-            let list: Included = read(&instead)?;
-            catalogue = catalogue.with(list).map_err(|error| wrong(&instead, &error))?;
+            let changed = read::<Instead>(&instead)?.change(&mut catalogue);
+            changed.and_then(|()| catalogue.validate()).map_err(|error| wrong(&instead, &error))?;
         }
         let cannot = series.join(cannot::FILE);
         if cannot.is_file() {
@@ -159,15 +157,18 @@ impl Catalogue {
             catalogue.checks.extend(more.checks);
             catalogue.untried.extend(more.untried);
         }
-        catalogue.validated().map_err(|error| wrong(path, &error))
+        catalogue.validate().map_err(|error| wrong(path, &error))?;
+        Ok(catalogue)
     }
 
     /// Reads a catalogue from its text; the error says what is wrong where.
     pub fn parse(text: &str) -> Result<Catalogue, String> {
-        toml::from_str::<Catalogue>(text).map_err(|error| error.to_string())?.validated()
+        let catalogue: Catalogue = toml::from_str(text).map_err(|error| error.to_string())?;
+        catalogue.validate()?;
+        Ok(catalogue)
     }
 
-    fn validated(self) -> Result<Catalogue, String> {
+    fn validate(&self) -> Result<(), String> {
         let catalogue = self;
         if catalogue.layout != LAYOUT {
             let found = catalogue.layout;
@@ -197,19 +198,7 @@ impl Catalogue {
                 return Err(format!("{what} speaks of {promise}, which is no promise there"));
             }
         }
-        Ok(catalogue)
-    }
-
-    /// With checks in the places of those of the same names.
-    fn with(mut self, instead: Included) -> Result<Catalogue, String> {
-        for check in instead.checks {
-            let Some(place) = self.checks.iter_mut().find(|it| it.id == check.id) else {
-                return Err(format!("no check is named {}, which is to be another here", check.id));
-            };
-            *place = check;
-        }
-        self.untried.extend(instead.untried);
-        self.validated()
+        Ok(())
     }
 
     fn check_cannot(&self) -> Result<(), String> {
@@ -233,7 +222,7 @@ impl Catalogue {
     /// pattern that matches none is an error that names them all.
     pub fn select(&self, patterns: &[String], thorough: bool) -> Result<Vec<&Check>> {
         let matchers = patterns.iter().map(|pattern| self.matcher(pattern));
-        let matchers = matchers.collect::<Result<Vec<_>>>()?;
+        let matchers = matchers.collect::<Result<Vec<_>, _>>().map_err(Failure::usage)?;
         let wanted = |check: &&Check| {
             if matchers.is_empty() {
                 return thorough || !check.thorough;
@@ -243,14 +232,18 @@ impl Catalogue {
         Ok(self.checks.iter().filter(wanted).collect())
     }
 
-    fn matcher(&self, pattern: &str) -> Result<Regex> {
-        let matcher = Regex::new(&format!("^{}$", regex::escape(pattern).replace(r"\*", ".*")))?;
+    /// What the names match that `pattern` stands for.
+    ///
+    /// # Errors
+    /// Where it stands for none of the checks: all that there are.
+    pub(super) fn matcher(&self, pattern: &str) -> Result<Regex, String> {
+        let matcher = Regex::new(&format!("^{}$", regex::escape(pattern).replace(r"\*", ".*")))
+            .map_err(|error| error.to_string())?;
         if self.checks.iter().any(|check| matcher.is_match(&check.id)) {
             return Ok(matcher);
         }
         let known: Vec<_> = self.checks.iter().map(|check| check.id.as_str()).collect();
-        let known = known.join("\n  ");
-        Err(Failure::usage(format!("no check is named {pattern}; there are\n  {known}")).into())
+        Err(format!("no check is named {pattern}; there are\n  {}", known.join("\n  ")))
     }
 }
 
@@ -328,17 +321,6 @@ mod tests {
         assert_eq!(catalogue.check_cannot(), Ok(()));
         catalogue.cannot.push(cannot("p2.b"));
         assert_eq!(catalogue.check_cannot(), Err("no check is named p2.b".into()));
-    }
-
-    #[test]
-    fn a_series_has_another_check_under_a_name_that_there_is() {
-        let catalogue = || with(&check("p2.a", "does = 'prefilled'")).unwrap();
-        let instead = |id: &str| toml::from_str(&check(id, "does = 'each-patch-builds'")).unwrap();
-        let other = catalogue().with(instead("p2.a")).unwrap();
-        assert!(reach(&other.checks).each_patch && other.checks.len() == 1);
-        assert!(!reach(&catalogue().checks).each_patch);
-        let error = catalogue().with(instead("p2.b")).unwrap_err();
-        assert_eq!(error, "no check is named p2.b, which is to be another here");
     }
 
     #[test]

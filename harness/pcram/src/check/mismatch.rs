@@ -8,6 +8,8 @@ use super::party::{self, DISK, Party, SNAPSHOT, Side};
 use super::ram_file::{self, census};
 use super::trial::Trial;
 use crate::machine::incoming::Arrival;
+use crate::machine::kind::Kind;
+use crate::machine::kind::bare::Bare;
 use crate::machine::launch::opt_value;
 use crate::machine::offers::Offers;
 use crate::machine::{Machine, sockets};
@@ -208,12 +210,13 @@ fn by_loadvm(source: &Party, destination: &Party) -> Result<Attempt> {
     Ok(Attempt { status, said: format!("{said}\n{printed}"), ..Attempt::default() })
 }
 
-/// A QEMU that loads as it starts ends before its monitor can be spoken to, so it gets none.
+/// A QEMU that loads as it starts ends before its monitor can be spoken to; one of 2011 stops its guest
+/// and stays, so it is asked, and told to quit.
 fn by_option(source: &Party, destination: &Party) -> Result<Attempt> {
     leave_snapshot(source)?;
     let console = destination.folder.join("console.log");
-    fs::write(destination.folder.join("bare.bin"), pcram_guests::BARE)?;
     let launch = destination.launch(&[]);
+    let firmware = Bare.args(&launch.machine, &destination.folder)?;
     let disk = opt_value(&source.folder.join(DISK));
     let words = [
         "-chardev".to_owned(),
@@ -222,10 +225,12 @@ fn by_option(source: &Party, destination: &Party) -> Result<Attempt> {
         "isa-debugcon,iobase=0xe9,chardev=debug".to_owned(),
     ];
     let rest = ["-chardev", "null,id=serial", "-device", "isa-serial,chardev=serial"];
-    let rest = [&rest[..], &["-bios", "bare.bin", "-loadvm", SNAPSHOT]].concat();
+    let rest = [&rest[..], &["-loadvm", SNAPSHOT, "-monitor", "stdio"]].concat();
     let drive = ["-drive".to_owned(), format!("file={disk},if=none,id=disk,format=qcow2")];
     let rest: Vec<_> = rest.iter().map(|&word| word.to_owned()).collect();
-    let args = [launch.board_args(), launch.extra, words.into(), drive.into(), rest].concat();
-    let ended = destination.binary()?.run_to_end(&args, &destination.folder)?;
+    let board = [launch.board_args(), firmware, launch.extra].concat();
+    let args = [board, words.into(), drive.into(), rest].concat();
+    let lines = "info status\nquit\n";
+    let ended = destination.binary()?.run_and_tell(&args, &destination.folder, lines)?;
     Ok(Attempt::of(ended, party::guest_reports(&destination.folder)?))
 }

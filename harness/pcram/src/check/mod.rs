@@ -30,6 +30,7 @@ mod dirty_rate;
 mod each_patch;
 mod halves;
 mod held;
+mod instead;
 mod lanes;
 mod layout;
 mod linux;

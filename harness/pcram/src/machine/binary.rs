@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 use crate::process::Group;
 use anyhow::{Context, Result};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Binary {
     /// Asks the binary at `path` for its help.
     pub fn probe(path: &Path) -> Result<Binary> {
         let path = path.to_owned();
-        let ended = run_to_end(Command::new(&path).arg("-help"))?;
+        let ended = run_to_end(Command::new(&path).arg("-help"), "")?;
         if !ended.status.is_some_and(|status| status.success()) {
             let said = ended.stderr.trim();
             let text = format!("{} -help {}, saying: {said}", path.display(), ended.how());
@@ -91,23 +91,32 @@ impl Binary {
     /// Runs the binary until it ends by itself, or its limit is reached. It leaves `command-line`
     /// and `qemu.log` in `folder`.
     pub fn run_to_end(&self, args: &[String], folder: &Path) -> Result<Ended> {
+        self.run_and_tell(args, folder, "")
+    }
+
+    /// The same, with `lines` to read from its standard input.
+    pub fn run_and_tell(&self, args: &[String], folder: &Path, lines: &str) -> Result<Ended> {
         let mut command = Command::new(&self.path);
         command.args(args).current_dir(folder);
         without_override(&mut command);
         fs::write(folder.join("command-line"), shell_line(&command))?;
-        let ended = run_to_end(&mut command)?;
+        let ended = run_to_end(&mut command, lines)?;
         fs::write(folder.join("qemu.log"), format!("{}{}", ended.stdout, ended.stderr))?;
         Ok(ended)
     }
 }
 
-/// Runs `command` until it ends by itself, or its limit is reached.
-pub(super) fn run_to_end(command: &mut Command) -> Result<Ended> {
+/// Runs `command` until it ends by itself, or its limit is reached; it may read `lines`, which are few.
+pub(super) fn run_to_end(command: &mut Command, lines: &str) -> Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::spawn(command).map_err(|error| {
         Failure::new(Exit::DidNotBoot, format!("cannot start {program}: {error}"))
     })?;
+    let mut stdin = group.child().stdin.take().context("no standard input")?;
+    // One that has ended reads nothing any more.
+    let _ = stdin.write_all(lines.as_bytes());
+    drop(stdin);
     let stdout = group.child().stdout.take().context("no standard output")?;
     let stderr = group.child().stderr.take().context("no standard error")?;
     let (stdout, stderr) = (read_aside(stdout), read_aside(stderr));

@@ -95,7 +95,7 @@ fn listed(
 ) -> Result<String> {
     let mut said = Vec::new();
     for word in words {
-        let ended = run_to_end(Command::new(path).args([option, &word]))?;
+        let ended = run_to_end(Command::new(path).args([option, &word]), "")?;
         let answer = format!("{}{}", ended.stdout, ended.stderr);
         if is_it(&answer) {
             return Ok(answer);
@@ -108,8 +108,9 @@ fn listed(
 }
 
 /// What the monitor answers to the questions of migration, in their order; null where it does not
-/// know one. Without the machine that is none (before 1.3), there has to be one with a firmware. It is asked over a socket, question by question: a QEMU that is told to quit loses
-/// what it has not written yet, and its description of QMP is longer than a pipe takes.
+/// know one. Without the machine that is none (before 1.3), there has to be one with a firmware. It
+/// is asked over a socket, question by question: a QEMU that is told to quit loses what it has not
+/// written yet, and its description of QMP is longer than a pipe takes.
 fn monitor(path: &Path, machines: &BTreeSet<String>) -> Result<[Value; 3]> {
     let sockets = sockets::folder()?;
     let board = if machines.contains("none") { "none" } else { "isapc" };

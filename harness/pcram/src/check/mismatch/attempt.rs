@@ -25,11 +25,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Of a QEMU that was to end by itself; one that did not runs on.
+    /// Of a QEMU that was to end by itself. One that did not runs on; one that stayed until it was
+    /// told to quit has said in what state (`info status`).
     pub fn of(ended: Ended, reports: Vec<String>) -> Attempt {
+        let told = ended.stdout.lines().find_map(|line| line.split_once("VM status: "));
+        let told = told.map(|(_, status)| status.trim().to_owned());
+        let ran_on = ended.status.is_none().then(|| "running".to_owned());
         Attempt {
             ended: ended.status.map(|status| status.to_string()),
-            status: ended.status.is_none().then(|| "running".to_owned()),
+            status: told.or(ran_on),
             reports,
             said: ended.stderr,
             ..Attempt::default()
@@ -96,7 +100,7 @@ pub(super) fn judge(message: Option<&str>, attempt: &Attempt) -> Finding {
         });
     let reason = reason.unwrap_or_default();
     let summary = format!("refused: `{reason}`; the guest did not run there{kept}{went_on}");
-    let state = ended.as_ref().or(status.as_ref()).map_or("unknown", String::as_str);
+    let state = status.as_ref().or(ended.as_ref()).map_or("unknown", String::as_str);
     let finding = Finding::new(wrong, summary);
     let finding = match by {
         Some(by) => finding.with("its stream came by", by),
@@ -163,6 +167,14 @@ mod tests {
             let (stdout, stderr) = (String::new(), REASON.to_owned());
             Ended { status: status.map(ExitStatus::from_raw), stdout, stderr }
         };
+        let stayed = |status: &str| {
+            let stdout = format!("(qemu) info status\nVM status: {status}\r\n(qemu) quit\n");
+            judge(None, &Attempt::of(Ended { stdout, ..ended(Some(0)) }, Vec::new()))
+        };
+        let stopped = stayed("paused");
+        assert_eq!(stopped.verdict, Verdict::Held);
+        assert_eq!(stopped.evidence[0].to_string(), "the destination: paused");
+        assert_eq!(stayed("running").summary, "the guest ran at the destination");
         let refused = Attempt::of(ended(Some(0x100)), Vec::new());
         let held = judge(None, &refused);
         assert_eq!(held.verdict, Verdict::Held);
