@@ -1,12 +1,26 @@
-//! The main job: `verify` on QEMU 10.0 holds what it tries.
+//! The main job: `verify` on QEMU 10.0 holds what it tries. CI tries all of it, line by line, before
+//! its tests; here it is a row of each promise.
 
 use qemu_tests::{REVISION, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+const ROWS: [&str; 9] = [
+    "p1.option",
+    "p2.visible.running",
+    "p3.missing",
+    "p4.migrate-exec.stopped",
+    "p5.counts",
+    "p6.live.same-file",
+    "p7.restore.new-qemu",
+    "p8.shows",
+    "p9.style",
+];
+
 #[test]
-fn verify_holds_every_promise_in_its_default_set() {
-    let told = run(&["verify", REVISION]);
+fn verify_holds_a_row_of_every_promise() {
+    let rows = ROWS.iter().flat_map(|row| ["--row", row]);
+    let told = run(&["verify", REVISION].into_iter().chain(rows).collect::<Vec<_>>());
     assert_eq!(told.code(), Some(0), "{}", told.text());
 
     let judged: BTreeMap<_, _> = told

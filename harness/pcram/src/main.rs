@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use pcram::command::{
     self, apply, boot, build, cache, check, completions, doctor, fetch, import, list, manual,
-    refresh, reproduce, verify,
+    refresh, reproduce, stream, verify,
 };
 use std::process::ExitCode;
 
@@ -39,6 +39,8 @@ enum Command {
     Build(build::Args),
     /// Try the checks on QEMUs that were built before
     Check(check::Args),
+    /// Read a migration stream or a snapshot: what it carries, and where two differ
+    Stream(stream::Args),
     /// Boot a patched QEMU in front of you, with its RAM in a file
     Boot(boot::Args),
     /// Show what the cache holds, and remove what is not wanted any more
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(global, args),
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
+        Command::Stream(args) => stream::run(global, args),
         Command::Boot(args) => boot::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Completions(args) => completions::run(Cli::command(), args),

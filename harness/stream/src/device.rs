@@ -44,6 +44,14 @@ pub struct DeviceSection {
     pub length: u64,
 }
 
+impl DeviceSection {
+    /// Where what follows its header begins.
+    pub fn content(&self) -> StreamOffset {
+        // Its type, id, the length of its name, instance, version.
+        StreamOffset(self.offset.0 + 1 + 4 + 1 + self.header.idstr.len() as u64 + 4 + 4)
+    }
+}
+
 /// Ids, instances and versions are less than that.
 const SMALL: u32 = 10_000;
 

@@ -2,8 +2,9 @@
 //!
 //! The crate does no I/O of its own: a stream is any `impl Read`, an image any `impl Read + Seek`.
 //! [`Reader`] yields a stream record by record, [`multifd::Reader`] a channel beside it, [`Summary`]
-//! counts what they carry, [`Memory`] has what the pages hold in the end, and [`qcow2::Image`] gives
-//! the VM state of a snapshot as a stream. A reader's memory is bounded by the block list, the pages
+//! counts what they carry, [`load::load`] brings their pages to where they go as a destination does,
+//! [`Memory`] has what they hold in the end, and [`qcow2::Image`] gives the VM state of a snapshot as a
+//! stream. A reader's memory is bounded by the block list, the pages
 //! seen and the device state, whatever the length of the stream.
 //!
 //! The format is that of QEMU's `migration/savevm.c` and `migration/ram.c` (in 1.0 `savevm.c` and
@@ -14,7 +15,9 @@ mod block_list;
 mod configuration;
 pub mod damage;
 mod device;
+pub mod diff;
 mod error;
+pub mod load;
 mod memory;
 pub mod multifd;
 mod page_set;

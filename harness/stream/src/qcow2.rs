@@ -2,7 +2,7 @@
 //!
 //! The format is that of QEMU's `docs/interop/qcow2.txt`, versions 2 and 3.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use crate::{Place, StreamError};
 
@@ -228,6 +228,19 @@ impl<F: Read + Seek> Read for VmState<'_, F> {
         }
         self.position += length as u64;
         Ok(length)
+    }
+}
+
+impl<F> Seek for VmState<'_, F> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+        };
+        let within = position.filter(|&position| position <= self.size);
+        self.position = within.ok_or(ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 

@@ -130,17 +130,6 @@ pub struct MappedRam {
     pub stray: PageSet,
 }
 
-impl MappedRam {
-    /// The pages that are in `file`, which this was read from.
-    pub fn pages<'a>(&self, file: &'a [u8]) -> impl Iterator<Item = (BlockOffset, &'a [u8])> {
-        self.present.iter().filter_map(move |page| {
-            let offset = page * self.page_size;
-            let bytes = file.get((self.pages_offset + offset) as usize..)?;
-            Some((BlockOffset(offset), bytes.get(..self.page_size as usize)?))
-        })
-    }
-}
-
 /// What a page record has of its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageContent<'a> {

@@ -98,7 +98,13 @@ impl RecordCounts {
 impl Summary {
     /// Reads a stream to its end.
     pub fn read(input: impl Read) -> Result<Self, StreamError> {
-        let mut reader = Reader::new(input);
+        let (summary, read) = Summary::read_as_far(input);
+        read.map(|()| summary)
+    }
+
+    /// Reads a stream as far as it can be read: what was read so far, and why it went no further
+    /// where it did not come to the end.
+    pub fn read_as_far(input: impl Read) -> (Self, Result<(), StreamError>) {
         let mut summary = Summary {
             machine: None,
             capabilities: Vec::new(),
@@ -112,6 +118,14 @@ impl Summary {
             device_state: DeviceState::Unexamined { length: 0 },
             length: 0,
         };
+        let mut reader = Reader::new(input);
+        let read = summary.take(&mut reader);
+        summary.length = reader.offset().0;
+        (summary, read)
+    }
+
+    fn take(&mut self, reader: &mut Reader<impl Read>) -> Result<(), StreamError> {
+        let summary = self;
         let mut last = None;
         while let Some(record) = reader.next_record()? {
             match record.kind {
@@ -137,8 +151,7 @@ impl Summary {
                 _ => {}
             }
         }
-        summary.length = reader.offset().0;
-        Ok(summary)
+        Ok(())
     }
 
     /// Reads a multifd channel beside the main stream to its end, and counts its pages with their

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! layout             the version of this layout
-//! objects.git/       every source tree and patched tree, as git objects
+//! objects.git/       every source tree and patched tree, as git objects; in `applied`, the trees
+//!                    that each series made of one
 //! sources/           one TOML record for each source that was fetched
 //! trees/KEY/         a work tree (src) and its build folder (build)
 //! builds/KEY/        finished binaries, and what they were made of
@@ -245,7 +246,8 @@ fn has_layout(root: &Path) -> Result<bool> {
 /// Removes what runs that were killed left under temporary names. To be called alone.
 fn remove_leftovers(root: &Path) -> io::Result<()> {
     let folders = Kind::ALL.map(|kind| root.join(kind.folder()));
-    for folder in [root.to_owned()].iter().chain(&folders) {
+    let applied = Some(root.join("objects.git/applied")).filter(|folder| folder.is_dir());
+    for folder in [root.to_owned()].iter().chain(&folders).chain(&applied) {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {

@@ -38,6 +38,11 @@ impl Cache {
         self.root.join("objects.git")
     }
 
+    /// The folder of what is known of series that were applied; it goes with the store.
+    pub(crate) fn applied_dir(&self) -> PathBuf {
+        self.store_dir().join("applied")
+    }
+
     /// The system's git on the store, out of reach of the user's settings and environment.
     ///
     /// # Errors

@@ -40,8 +40,12 @@ struct Measured {
 impl Sampled {
     pub(super) fn check(&self, trial: &Trial) -> Result<Finding> {
         let path = trial.ram_file()?;
+        let layout = trial.layout()?;
+        // Pages that are there need not be fetched by faults, with each of which a kernel may read
+        // megabytes of holes.
+        stamp_into(&path, &layout, &sparse(layout.below_4g, layout.above_4g), 0)?;
         let mut machine = trial.start_patched(&path)?;
-        measure(&mut machine, &path, &trial.layout()?)
+        measure(&mut machine, &path, &layout)
     }
 }
 

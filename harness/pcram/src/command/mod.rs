@@ -13,6 +13,7 @@ pub mod list;
 pub mod manual;
 pub mod refresh;
 pub mod reproduce;
+pub mod stream;
 pub mod verify;
 
 mod aim;

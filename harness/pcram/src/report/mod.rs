@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod junit;
+pub mod stream;
 pub mod terminal;
 pub mod thread;
 

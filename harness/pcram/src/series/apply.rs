@@ -14,7 +14,7 @@ use anyhow::Result;
 
 use super::git::{Git, Index, Way};
 use super::three_way::{Merged, Obstacle, merge};
-use super::{Patch, Series, conflict};
+use super::{Patch, Series, conflict, remembered};
 use crate::cache::Cache;
 use crate::event::{Events, Outcome, Step};
 use crate::failure::{Exit, Failure};
@@ -127,9 +127,16 @@ pub fn apply(
 ) -> Result<Applied> {
     let what = format!("{} patches of {}", series.patches.len(), series.dir.display());
     events.step("apply", what, repeat, |step| {
-        let git = Git::new(cache)?;
-        let walk = Walk { cache, git: &git, onto, series, there: OnceCell::new() };
-        let applied = walk.all(step)?;
+        let applied = match remembered::recall(cache, &onto.tree, series)? {
+            Some(applied) => applied,
+            None => {
+                let git = Git::new(cache)?;
+                let walk = Walk { cache, git: &git, onto, series, there: OnceCell::new() };
+                let applied = walk.all(step)?;
+                remembered::keep(cache, &onto.tree, series, &applied)?;
+                applied
+            }
+        };
         let mut outcome = Outcome::new(summary(&applied.patches))
             .with("series", &series.id)
             .with("source tree", &onto.tree)

@@ -9,6 +9,7 @@ mod hand_over;
 mod images;
 mod nearest;
 mod refresh;
+mod remembered;
 mod three_way;
 #[cfg(test)]
 pub(crate) mod upstream;

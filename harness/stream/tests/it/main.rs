@@ -3,6 +3,7 @@
 mod build;
 mod damage;
 mod device_state;
+mod diff;
 mod image;
 mod malformed;
 mod memory;

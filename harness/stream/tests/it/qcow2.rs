@@ -1,6 +1,6 @@
 //! VM states are found in qcow2 images of both versions, and bad images are errors.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 
 use pcram_stream::qcow2::{Image, Snapshot};
 use pcram_stream::{Place, StreamError, Summary};
@@ -315,5 +315,27 @@ proptest! {
                 let _ = state.map(|it| it.take(1 << 20).read_to_end(&mut Vec::new()));
             }
         }
+    }
+}
+
+#[test]
+fn a_vm_state_is_read_again_from_anywhere_in_it() {
+    let state: Vec<u8> = (0..3 * CLUSTER + 5).map(|at| (at % 251) as u8).collect();
+    let mut image = Image::open(Cursor::new(Made::new(3, state.clone()).file())).unwrap();
+    let mut vm_state = image.vm_state("name").unwrap();
+    let mut from = |to: SeekFrom| {
+        let at = vm_state.seek(to)?;
+        let mut rest = Vec::new();
+        vm_state.read_to_end(&mut rest)?;
+        std::io::Result::Ok((at, rest))
+    };
+    let at = CLUSTER as u64 - 1;
+    assert_eq!(from(SeekFrom::Start(at)).unwrap(), (at, state[CLUSTER - 1..].to_vec()));
+    let end = state.len() as u64;
+    assert_eq!(from(SeekFrom::Current(-3)).unwrap(), (end - 3, state[state.len() - 3..].to_vec()));
+    assert_eq!(from(SeekFrom::End(-2)).unwrap(), (end - 2, state[state.len() - 2..].to_vec()));
+    assert_eq!(from(SeekFrom::Start(end)).unwrap(), (end, Vec::new()));
+    for beyond in [SeekFrom::Start(end + 1), SeekFrom::End(1), SeekFrom::End(-(end as i64) - 1)] {
+        assert!(from(beyond).is_err(), "{beyond:?}");
     }
 }

@@ -19,13 +19,14 @@ pub(crate) fn tree(cache: &Cache, files: &[(&str, Mode, &str)]) -> String {
     import.finish().unwrap().to_string()
 }
 
-fn series(patches: &[&str]) -> Series {
+pub(crate) fn series(patches: &[&str]) -> Series {
+    let id = blake3::hash(patches.join("\n").as_bytes()).to_string();
     let patches = patches.iter().enumerate().map(|(at, text)| Patch {
         file: format!("{at}.patch"),
         subject: format!("patch {at}"),
         text: text.as_bytes().to_vec(),
     });
-    Series { dir: PathBuf::from("patches"), patches: patches.collect(), id: "id".into() }
+    Series { dir: PathBuf::from("patches"), patches: patches.collect(), id }
 }
 
 fn applied(cache: &Cache, base: &str, patches: &[&str]) -> Result<Applied> {
