@@ -7,9 +7,10 @@ mod outcome;
 mod skips;
 mod verified;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use outcome::Outcome;
 use skips::Skips;
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -36,14 +37,22 @@ fn run() -> Result<bool> {
     let skips_file = folder.path().join("skips");
 
     let listed = Skips::listed(&root.join("ci/skips.txt"))?;
+    // All at once: the tool alone would be compiled with other features of what it depends on.
+    section("what is compiled", || {
+        let mut build = Command::new("cargo");
+        build.args(["test", "--quiet", "--workspace", "--no-run"]).current_dir(root);
+        let done = build.status().context("cannot start cargo")?;
+        ensure!(done.success(), "it does not compile");
+        Ok(())
+    })?;
+    let tool = env::current_exe()?.with_file_name("pcram");
     let mut verified = Verified::default();
     for line in lines(root)? {
         let report = folder.path().join(format!("events-{}", line.replace('/', "-")));
         let ended_well = section(&format!("every check on QEMU {line}"), || {
-            let mut tool = Command::new("cargo");
-            tool.args(["run", "--quiet", "--package", "pcram", "--"]);
+            let mut tool = Command::new(&tool);
             tool.args(["verify", &line, "--thorough", "--yes", "--json"]).arg(&report);
-            Ok(tool.current_dir(root).status().context("cannot start cargo")?.success())
+            Ok(tool.current_dir(root).status().context("cannot start the tool")?.success())
         })?;
         let run = Verified::read(&line, &report)?;
         if run.held == 0 || (!ended_well && run.failed.is_empty()) {
