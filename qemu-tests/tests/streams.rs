@@ -29,7 +29,7 @@ impl Left {
         let mut img = Command::new(binary.path.with_file_name("qemu-img"));
         img.args(["create", "-q", "-f", "qcow2"]).arg(path("disk.qcow2")).arg("1M");
         assert!(img.status().unwrap().success());
-        let mut extra = ["-device", "VGA"].map(str::to_owned).to_vec();
+        let mut extra = ["-device", "VGA,romfile="].map(str::to_owned).to_vec();
         if side == "patched" {
             File::create(path("ram")).unwrap().set_len(RAM).unwrap();
             extra.extend(["-pcram-file".to_owned(), opt_value(&path("ram"))]);
@@ -37,14 +37,15 @@ impl Left {
         let launch = Launch { disk: Some("disk.qcow2".into()), extra, ..Launch::default() };
         let mut machine = Machine::start(&binary, &launch.with_ram(RAM), folder.path()).unwrap();
         machine.guest.ready().unwrap();
-        machine.guest.seed(SEED, 1).unwrap();
+        machine.guest.seed(SEED, 0).unwrap();
         machine.guest.stamp().unwrap();
         machine.stop().unwrap();
         let migrate = |machine: &mut Machine, name: &str| {
             machine.migrate(&format!("exec:cat > {name}")).unwrap();
             machine.migrated(|_| Ok(())).unwrap();
         };
-        assert_eq!(machine.qmp.human("savevm then").unwrap(), "");
+        let said = machine.qmp.human("savevm then").unwrap();
+        assert!(said.is_empty() || said.starts_with("warning: RAM block 'pc.ram'"), "{said}");
         migrate(&mut machine, "stream");
         machine.cont().unwrap();
         machine.guest.seed(SEED, 2).unwrap();
@@ -80,7 +81,10 @@ fn a_stream_and_a_snapshot_are_read_held_against_each_other_and_a_block_is_taken
     assert_eq!(told.code(), Some(0), "{}", told.text());
     let lines = notes(&told, "stream");
     line(&lines, "machine pc-i440fx-10.0");
-    line(&lines, "pc.ram: 16777216 bytes, 4096 of 4096 pages, by 4096 records: 4096 full");
+    line(
+        &lines,
+        "pc.ram: 16777216 bytes, 4096 of 4096 pages, by 4096 records: 4064 full, 32 filled",
+    );
     assert!(lines.iter().any(|line| line.contains(": timer, instance 0, version 2, 24 bytes")));
 
     let told = run(&["stream", &left.path("stream"), "--diff", &left.path("disk.qcow2")]);
@@ -187,12 +191,13 @@ fn upstreams_script_reads_the_same() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let blocks: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("block ")).collect();
-    assert!(blocks.contains(&"pc.ram") && blocks.contains(&"vga.vram"), "{blocks:?}");
+    assert!(blocks.contains(&"pc.ram") && blocks.contains(&"0000:00:02.0/vga.vram"), "{blocks:?}");
     for (at, block) in blocks.iter().enumerate() {
         let ours = left.path(&format!("ours-{at}"));
         let told = run(&["stream", &left.path("stream"), "--extract", block, "--to", &ours]);
         assert_eq!(told.code(), Some(0), "{}", told.text());
-        let (ours, theirs) = (fs::read(ours).unwrap(), fs::read(aside.join(block)).unwrap());
+        let (ours, theirs) =
+            (fs::read(ours).unwrap(), fs::read(aside.join(block.trim_start_matches('/'))).unwrap());
         assert!(ours == theirs, "{block}: {} and {} bytes", ours.len(), theirs.len());
     }
 

@@ -51,7 +51,7 @@ pub fn block(block: &BlockSummary, page_size: u64, all: bool) -> Vec<String> {
 /// What comes behind the blocks.
 pub fn tail(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
-    if summary.sweeps > 0 {
+    if summary.sweeps > 1 {
         lines.push(format!("the page records begin anew {} times", summary.sweeps - 1));
     }
     for channel in &summary.channels {
