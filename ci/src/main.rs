@@ -37,12 +37,12 @@ fn run() -> Result<bool> {
     let skips_file = folder.path().join("skips");
 
     let listed = Skips::listed(&root.join("ci/skips.txt"))?;
-    // All at once: the tool alone would be compiled with other features of what it depends on.
+    // All of it: the tool alone would be compiled with other features of what it depends on.
     section("what is compiled", || {
-        let mut build = Command::new("cargo");
-        build.args(["test", "--quiet", "--workspace", "--no-run"]).current_dir(root);
+        let mut build = cargo(root);
+        build.args(["test", "--quiet", "--workspace", "--no-run"]);
         let done = build.status().context("cannot start cargo")?;
-        ensure!(done.success(), "it does not compile");
+        ensure!(done.success(), "it does not compile, or clippy is not content");
         Ok(())
     })?;
     let tool = env::current_exe()?.with_file_name("pcram");
@@ -64,9 +64,9 @@ fn run() -> Result<bool> {
     }
 
     let outcome = section("the tests", || {
-        let mut tests = Command::new("cargo");
+        let mut tests = cargo(root);
         tests.args(["test", "--workspace", "--no-fail-fast"]);
-        tests.current_dir(root).env(SKIPS_FILE, &skips_file).stdout(Stdio::piped());
+        tests.env(SKIPS_FILE, &skips_file).stdout(Stdio::piped());
         let mut child = tests.spawn().context("cannot start cargo test")?;
         let mut outcome = Outcome::default();
         for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
@@ -96,6 +96,15 @@ fn run() -> Result<bool> {
     let passed = outcome.passed.saturating_sub(tests_skipped) + verified.held;
     println!("\n{passed} passed, {failed} failed, {skipped} skipped");
     Ok(outcome.is_good() && failed == 0 && outcome.ignored == 0)
+}
+
+/// cargo, with clippy in the place of rustc for what is ours, and its warnings as errors. It is rustc
+/// with more lints; `cargo clippy` would go through everything a second time.
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root).env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+    cargo.env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    cargo
 }
 
 /// The lines that `ci/lines.txt` names, one on each line of it; `#` begins a comment.

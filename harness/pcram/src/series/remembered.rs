@@ -100,9 +100,12 @@ mod tests {
     #[test]
     fn only_what_went_on_exactly_is_kept() {
         let (_folder, cache) = cache();
-        let moved = tree(&cache, &[("f", Mode::File, "new\na\n")]);
-        let one = series(&[ONE]);
-        onto(&cache, &moved, &one).unwrap();
-        assert!(recall(&cache, &moved, &one).unwrap().is_none());
+        let near = "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -2,3 +2,3 @@\n x\n-a\n+b\n y\n";
+        let (lines, moved) = ("top\nx\na\ny\nend\n", "new\ntop\nx\na\ny\nend\n");
+        for (text, kept) in [(lines, true), (moved, false)] {
+            let (base, one) = (tree(&cache, &[("f", Mode::File, text)]), series(&[near]));
+            onto(&cache, &base, &one).unwrap();
+            assert_eq!(recall(&cache, &base, &one).unwrap().is_some(), kept, "{text}");
+        }
     }
 }

@@ -20,6 +20,8 @@ const KILLS: usize = 100;
 const IN_A_ROW: usize = 5;
 /// The steps that it is killed in, in turn.
 const STEPS: [&str; 5] = ["fetch", "apply", "build stock", "build patched", "check"];
+/// A row that takes a snapshot on a disk, for a second QEMU.
+const LOADVM: &str = "p6.mismatch.loadvm.with-to-without";
 /// How long what was killed may take to be gone, and a run to begin a step.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The variable that marks every process of these runs.
@@ -58,7 +60,7 @@ impl Stage {
         let mut command = tool();
         command.args(["verify", REVISION]);
         // A file on a tmpfs, a disk, a mount, and two QEMUs at once.
-        for row in ["p1.option", "p2.tmpfs.killed", "p4.savevm.stopped", "p6.waiting.fuse.pc"] {
+        for row in ["p1.option", "p2.tmpfs.killed", "p6.waiting.fuse.pc", LOADVM] {
             command.args(["--row", row]);
         }
         let paths = ["tree", "series", "cache", "json"];
