@@ -129,3 +129,25 @@ fn pages_of_a_mapped_ram_file() {
     assert_eq!(page(&memory, 1), None);
     assert_eq!(page(&memory, 2), Some(full(3).as_slice()));
 }
+
+#[test]
+fn a_page_that_is_sent_twice_in_one_round_beside_a_channel() {
+    let twice = first_round().page("vga", 2, FLAG_PAGE).full(1).page("vga", 2, FLAG_PAGE).full(2);
+    let channel = channel(0).sync(0).bytes;
+    let memory = Memory::read(&two_rounds(twice), &[&channel], |_| true).unwrap();
+    assert_eq!(page(&memory, 2), Some(full(2).as_slice()));
+}
+
+#[test]
+fn a_channel_has_pages_of_blocks_that_are_listed() {
+    let main = two_rounds(first_round());
+    let with = |block: &str, at: u64| {
+        let channel = channel(0).packet(0, block, &[(at, 1)], &[]).bytes;
+        Memory::read(&main, &[&channel], |_| true).map_err(|error| error.to_string())
+    };
+    assert!(with("vga", 2).is_ok());
+    for (block, at, found) in [("vga", 3, "0x3000 of \"vga\""), ("cga", 0, "0x0 of \"cga\"")] {
+        let error = with(block, at).unwrap_err();
+        assert!(error.contains("expected a page of a block") && error.contains(found), "{error}");
+    }
+}
