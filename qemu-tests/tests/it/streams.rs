@@ -109,6 +109,13 @@ fn a_stream_and_a_snapshot_are_read_held_against_each_other_and_a_block_is_taken
     let again = run(&["stream", &left.path("stream"), "--extract", "pc.ram", "--to", &out]);
     assert_eq!(again.code(), Some(2), "{}", again.text());
     assert!(again.text().contains("name a new file"), "{}", again.text());
+    let none = run(&["stream", &left.path("stream"), "--extract", "ram", "--to", &out]);
+    assert_eq!(none.code(), Some(2), "{}", none.text());
+    assert!(
+        none.text().contains("it has no RAM block ram; there are: pc.ram, "),
+        "{}",
+        none.text()
+    );
     assert_eq!(fs::read(&out).unwrap(), ram, "what was there stays");
 }
 

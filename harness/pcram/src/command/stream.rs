@@ -14,7 +14,7 @@ use files::Files;
 use input::Input;
 use pcram_stream::diff::{BlockDifference, blocks, devices};
 use pcram_stream::load::{Ram, load};
-use pcram_stream::{DeviceSection, StreamError, Summary};
+use pcram_stream::{BlockSummary, DeviceSection, StreamError, Summary};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -95,11 +95,7 @@ fn read(events: &Events, args: &Args, path: &Path) -> Result<Whole> {
 fn tell(step: &Step, args: &Args, summary: &Summary) -> Result<()> {
     let chosen = !args.blocks.is_empty();
     for name in &args.blocks {
-        if summary.block(name).is_none() {
-            let names: Vec<_> = summary.blocks.iter().map(|it| it.idstr.as_str()).collect();
-            let text = format!("it has no RAM block {name}; there are: {}", names.join(", "));
-            return Err(Failure::usage(text).into());
-        }
+        block_named(summary, name)?;
     }
     if !chosen {
         report::head(summary).into_iter().for_each(|line| step.note(line));
@@ -112,6 +108,14 @@ fn tell(step: &Step, args: &Args, summary: &Summary) -> Result<()> {
         report::tail(summary).into_iter().for_each(|line| step.note(line));
     }
     Ok(())
+}
+
+fn block_named<'a>(summary: &'a Summary, name: &str) -> Result<&'a BlockSummary> {
+    summary.block(name).ok_or_else(|| {
+        let names: Vec<_> = summary.blocks.iter().map(|it| it.idstr.as_str()).collect();
+        let text = format!("it has no RAM block {name}; there are: {}", names.join(", "));
+        Failure::usage(text).into()
+    })
 }
 
 fn outcome(input: &Input, summary: &Summary) -> Outcome {
@@ -131,9 +135,7 @@ fn outcome(input: &Input, summary: &Summary) -> Outcome {
 fn extract(events: &Events, args: &Args, whole: &mut Whole, block: &str, to: &Path) -> Result<()> {
     let what = format!("the RAM block {block} to {}", to.display());
     events.step("extract", what, repeat(args), |_| {
-        let Some(known) = whole.summary.block(block) else {
-            return Err(Failure::usage(format!("it has no RAM block {block}")).into());
-        };
+        let known = block_named(&whole.summary, block)?;
         let (length, pages) = (known.used_length, known.pages.len());
         let cannot = || format!("cannot write {}", to.display());
         let folder = to.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
