@@ -5,6 +5,7 @@ use pcram::machine::Machine;
 use pcram::machine::binary::Binary;
 use pcram::machine::launch::{Launch, opt_value};
 use pcram_guests::stamp::{self, PAGE_SIZE, Span};
+use pcram_stream::{DeviceState, Reader, RecordKind, Summary};
 use qemu_tests::{REVISION, Told, qemu, run, tool};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -125,6 +126,7 @@ fn pages_that_are_left_out_are_missed_and_what_is_damaged_is_told_with_all_befor
     let told = run(&["stream", &left.path("stream"), "--diff", &stock.path("stream")]);
     assert_eq!(told.code(), Some(1), "{}", told.text());
     line(&notes(&told, "diff"), "pc.ram: 4096 pages are only in the second: 0x0-0x1000000");
+    line(&notes(&told, "diff"), "external RAM: pc.ram in the first, none in the second");
     line(&notes(&told, "stream"), "external RAM: pc.ram");
 
     let whole = fs::read(stock.path("stream")).unwrap();
@@ -209,7 +211,7 @@ fn upstreams_script_reads_the_same() {
     }
 
     let bytes = fs::read(left.path("stream")).unwrap();
-    let summary = pcram_stream::Summary::read(bytes.as_slice()).unwrap();
+    let summary = Summary::read(bytes.as_slice()).unwrap();
     let devices = pcram_stream::diff::sections(&summary.device_state).iter();
     let ours: BTreeMap<_, _> = devices
         .map(|it| (it.header.id, format!("{} {}", it.header.idstr, it.header.instance)))
@@ -221,4 +223,47 @@ fn upstreams_script_reads_the_same() {
         .filter(|it| it.1 != "ram 0")
         .collect();
     assert_eq!(ours, theirs);
+}
+
+#[test]
+fn what_cannot_be_held_against_each_other_page_by_page_is_no_silent_match() {
+    let left = Left::by("stock");
+    let whole = fs::read(left.path("stream")).unwrap();
+    let summary = Summary::read(whole.as_slice()).unwrap();
+    let DeviceState::Examined { sections, description } = &summary.device_state else {
+        panic!("{:?}", summary.device_state);
+    };
+    let made = |name: &str, bytes: &[u8]| {
+        fs::write(left.path(name), bytes).unwrap();
+        left.path(name)
+    };
+    // Without its VM description, nothing tells the devices apart.
+    let untold = &whole[..whole.len() - 5 - description.len()];
+    let mut other = untold.to_vec();
+    other[sections[0].content().0 as usize] ^= 1;
+    let (one, other) = (made("untold", untold), made("other", &other));
+    assert_eq!(run(&["stream", &one, "--diff", &one]).code(), Some(0));
+    let told = run(&["stream", &one, "--diff", &other]);
+    assert_eq!(told.code(), Some(1), "{}", told.text());
+    line(
+        &notes(&told, "diff"),
+        "the devices' state, which nothing in a stream tells apart, differs",
+    );
+
+    let mut reader = Reader::new(whole.as_slice());
+    let end = loop {
+        let record = reader.next_record().unwrap().expect("a section's end");
+        if record.kind == RecordKind::EndOfSection {
+            break record.offset.0 as usize;
+        }
+    };
+    let flush = 0x200_u64.to_be_bytes();
+    let elsewhere = made("elsewhere", &[&whole[..end], &flush, &whole[end..]].concat());
+    let out = left.path("out");
+    for words in [["--diff", &one, "--block", "pc.ram"], ["--extract", "pc.ram", "--to", &out]] {
+        let told = run(&[&["stream", elsewhere.as_str()], &words[..]].concat());
+        assert_eq!(told.code(), Some(2), "{}", told.text());
+        assert!(told.text().contains("its pages are on multifd channels"), "{}", told.text());
+    }
+    assert!(!Path::new(&out).exists());
 }

@@ -14,7 +14,7 @@ use files::Files;
 use input::Input;
 use pcram_stream::diff::{BlockDifference, blocks, devices};
 use pcram_stream::load::{Ram, load};
-use pcram_stream::{BlockSummary, DeviceSection, StreamError, Summary};
+use pcram_stream::{BlockSummary, DeviceSection, DeviceState, StreamError, Summary};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -135,6 +135,7 @@ fn outcome(input: &Input, summary: &Summary) -> Outcome {
 fn extract(events: &Events, args: &Args, whole: &mut Whole, block: &str, to: &Path) -> Result<()> {
     let what = format!("the RAM block {block} to {}", to.display());
     events.step("extract", what, repeat(args), |_| {
+        has_its_pages(whole, args, &args.from)?;
         let known = block_named(&whole.summary, block)?;
         let (length, pages) = (known.used_length, known.pages.len());
         let cannot = || format!("cannot write {}", to.display());
@@ -154,6 +155,8 @@ fn differ(events: &Events, args: &Args, one: &mut Whole, other: &mut Whole) -> R
     let (from, to) = (&args.from, args.diff.as_deref().unwrap_or(Path::new("-")));
     let what = format!("{} against {}", from.display(), to.display());
     events.step("diff", what, repeat(args), |step| {
+        has_its_pages(one, args, from)?;
+        has_its_pages(other, args, to)?;
         let chosen = |name: &str| args.blocks.is_empty() || args.blocks.iter().any(|it| it == name);
         let aside = |name: &str| Ok(chosen(name).then(tempfile::tempfile).transpose()?);
         let (mut ours, mut theirs) = (Files::new(aside), Files::new(aside));
@@ -171,6 +174,14 @@ fn differ(events: &Events, args: &Args, one: &mut Whole, other: &mut Whole) -> R
             lines.into_iter().for_each(|line| step.note(line));
         }
         if args.blocks.is_empty() {
+            for line in report::head_difference(&one.summary, &other.summary) {
+                differences += 1;
+                step.note(line);
+            }
+            if untold(one)? != untold(other)? {
+                differences += 1;
+                step.note("the devices' state, which nothing in a stream tells apart, differs");
+            }
             let (ours, theirs) = (&mut one.input, &mut other.input);
             let same = |a: &DeviceSection, b: &DeviceSection| -> Result<bool> {
                 let alike = a.header.version == b.header.version && a.length == b.length;
@@ -184,10 +195,34 @@ fn differ(events: &Events, args: &Args, one: &mut Whole, other: &mut Whole) -> R
         let exit = if differences == 0 { Exit::AllHeld } else { Exit::PromiseFailed };
         let result = match differences {
             0 => "no difference".to_owned(),
-            count => format!("{count} blocks and devices differ"),
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
         };
         Ok((exit, Outcome::new(result).with("differ", differences)))
     })
+}
+
+/// The state of devices that nothing in the stream tells apart: its last bytes.
+fn untold(whole: &mut Whole) -> Result<Vec<u8>> {
+    match whole.summary.device_state {
+        DeviceState::Unexamined { length } => {
+            whole.input.bytes(whole.summary.length - length, length)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Refuses to take pages for missing that are on channels beside the stream.
+fn has_its_pages(whole: &Whole, args: &Args, path: &Path) -> Result<()> {
+    let Summary { capabilities, multifd_flushes, .. } = &whole.summary;
+    let has = |name: &str| capabilities.iter().any(|it| it == name);
+    let elsewhere = *multifd_flushes > 0 || (has("multifd") && !has("mapped-ram"));
+    if !elsewhere || !args.channels.is_empty() {
+        return Ok(());
+    }
+    let text =
+        "its pages are on multifd channels; --extract takes them by --channel, --diff does not";
+    Err(Failure::usage(format!("{}: {text}", path.display())).into())
 }
 
 fn content(input: &mut Input, section: &DeviceSection) -> Result<Vec<u8>> {

@@ -90,6 +90,24 @@ pub fn device(section: &DeviceSection) -> String {
     )
 }
 
+/// Where what comes before the blocks is not the same in two streams.
+pub fn head_difference(one: &Summary, other: &Summary) -> Vec<String> {
+    let machine = |it: &Summary| it.machine.clone().unwrap_or_else(|| "not told".into());
+    let of = |it: &Summary| {
+        [
+            ("machine", machine(it)),
+            ("capabilities", it.capabilities.join(", ")),
+            ("external RAM", it.external_ram.join(", ")),
+        ]
+    };
+    let none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    let pairs = of(one).into_iter().zip(of(other)).filter(|((_, one), (_, other))| one != other);
+    let line = |((what, one), (_, other))| {
+        format!("{what}: {} in the first, {} in the second", none(one), none(other))
+    };
+    pairs.map(line).collect()
+}
+
 /// Where a block is not the same in two streams.
 pub fn block_difference(difference: &BlockDifference, page_size: u64, all: bool) -> Vec<String> {
     let BlockDifference { idstr, length, only_one, only_other, differ, same } = difference;
