@@ -1,8 +1,10 @@
 //! A mirror of QEMU's RAM block logic: what the C decides, decided again in Rust, without I/O.
 //!
 //! [`address`] says where guest-physical memory lies in the block `pc.ram`; [`ram_list`] says
-//! which blocks a migration stream lists and which pages of them its sweeps must carry. Names are
-//! QEMU's own, so that a reader of the C finds the Rust beside it.
+//! which blocks a migration stream of today lists and which pages of them its sweeps must carry;
+//! [`v1_0`] is the list, the save loop and the load path of QEMU 1.0. Names are QEMU's own, so that a
+//! reader of the C finds the Rust beside it.
 
 pub mod address;
 pub mod ram_list;
+pub mod v1_0;

@@ -1,0 +1,117 @@
+/*
+ * How the functions above are called from outside, and their static variables seen.
+ *
+ * Each call returns PCRAM_ABORTED where the C called abort().
+ */
+
+#define PCRAM_ABORTED INT64_MIN
+
+/* pcram_functions::v1_0::ffi::View */
+struct pcram_view {
+    uint64_t blocks;
+    uint64_t order[16];
+    uint64_t lengths[16];
+    uint64_t last_block;
+    uint64_t last_offset;
+    uint64_t bytes_transferred;
+    uint64_t remaining, total;
+    int64_t dirty_tracking;
+    uint64_t dirty_len;
+    const uint8_t *dirty;
+};
+
+extern char __bss_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
+
+#define CALL(call)                  \
+    do {                            \
+        if (setjmp(aborted)) {      \
+            return PCRAM_ABORTED;   \
+        }                           \
+        call;                       \
+    } while (0)
+
+/* As if the program had just been started */
+void pcram_reset(void)
+{
+    memset(__bss_start, 0, _end - __bss_start);
+}
+
+/* Gives the new block's address */
+int64_t pcram_alloc(const char *name, uint64_t size, uint8_t *host, int left_out)
+{
+    RAMBlock *block;
+    ram_addr_t addr;
+
+    CALL(addr = qemu_ram_alloc_from_ptr(NULL, name, size, host));
+    block = QLIST_FIRST(&ram_list.blocks);
+    if (left_out) {
+#if defined(PCRAM_POSTED)
+        block->do_not_save = 1;
+#elif defined(PCRAM_CARRIED)
+        block->flags |= RAM_EXTERNAL_MASK;
+#endif
+    }
+    return addr;
+}
+
+int64_t pcram_free(uint64_t addr)
+{
+    CALL(qemu_ram_free(addr));
+    return 0;
+}
+
+/* Gives the pointer's distance from @base */
+int64_t pcram_get_ram_ptr(uint64_t addr, uint8_t *base)
+{
+    uint8_t *host;
+
+    CALL(host = qemu_get_ram_ptr(addr));
+    return host - base;
+}
+
+int64_t pcram_set_dirty(uint64_t addr)
+{
+    cpu_physical_memory_set_dirty(addr);
+    return 0;
+}
+
+int64_t pcram_save_block(QEMUFile *f)
+{
+    the_file = f;
+    CALL(return ram_save_block(f));
+    return 0;
+}
+
+int64_t pcram_save_live(QEMUFile *f, int stage)
+{
+    the_file = f;
+    CALL(return ram_save_live(NULL, f, stage, NULL));
+    return 0;
+}
+
+int64_t pcram_load(QEMUFile *f, int version_id)
+{
+    the_file = f;
+    CALL(return ram_load(f, NULL, version_id));
+    return 0;
+}
+
+void pcram_view(struct pcram_view *view)
+{
+    RAMBlock *block;
+
+    view->blocks = 0;
+    QLIST_FOREACH(block, &ram_list.blocks, next) {
+        view->lengths[view->blocks] = block->length;
+        view->order[view->blocks++] = block->offset;
+    }
+    view->last_block = last_block ? last_block->offset : UINT64_MAX;
+    view->last_offset = last_offset;
+    view->bytes_transferred = ram_bytes_transferred();
+    view->remaining = ram_bytes_remaining();
+    view->total = ram_bytes_total();
+    view->dirty_tracking = in_migration;
+    view->dirty_len = last_ram_offset() >> TARGET_PAGE_BITS;
+    view->dirty = ram_list.phys_dirty;
+}

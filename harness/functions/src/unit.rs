@@ -1,0 +1,109 @@
+//! Which of a tree's functions make up a unit that compiles alone.
+
+use crate::extract::{Definitions, ExtractError};
+use pcram_mirror::v1_0::Variant;
+
+/// The files of QEMU 1.0 that [`v1_0`] takes from, as they are called in the tree.
+pub const V1_0_FILES: [&str; 4] = ["qemu-queue.h", "cpu-all.h", "exec.c", "arch_init.c"];
+
+const BEFORE: &str = include_str!("../c/v1_0/before.h");
+const AFTER: &str = include_str!("../c/v1_0/after.c");
+
+/// Types and inline functions of cpu-all.h that every variant has.
+const CPU_ALL: &[&str] = &["RAM_PREALLOC_MASK", "RAMBlock", "RAMList", "MIGRATION_DIRTY_FLAG"];
+const CPU_ALL_INLINE: &[&str] = &[
+    "cpu_physical_memory_get_dirty",
+    "cpu_physical_memory_set_dirty",
+    "cpu_physical_memory_mask_dirty_range",
+];
+const EXEC: &[&str] = &[
+    "qemu_safe_ram_ptr",
+    "cpu_physical_memory_reset_dirty",
+    "find_ram_offset",
+    "last_ram_offset",
+    "qemu_ram_alloc_from_ptr",
+    "qemu_ram_free",
+    "qemu_get_ram_ptr",
+];
+const ARCH_INIT: &[&str] = &[
+    "RAM_SAVE_FLAG_COMPRESS",
+    "RAM_SAVE_FLAG_MEM_SIZE",
+    "RAM_SAVE_FLAG_PAGE",
+    "RAM_SAVE_FLAG_EOS",
+    "RAM_SAVE_FLAG_CONTINUE",
+    "is_dup_page",
+    "last_block",
+    "last_offset",
+    "ram_save_block",
+    "bytes_transferred",
+    "ram_save_remaining",
+    "ram_bytes_remaining",
+    "ram_bytes_transferred",
+    "ram_bytes_total",
+    "block_compar",
+    "sort_ram_list",
+    "ram_save_live",
+    "host_from_stream_offset",
+    "ram_load",
+];
+
+/// A unit of C that compiles alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Whose functions they are, as the tree shows it.
+    pub variant: Variant,
+    /// The text.
+    pub text: String,
+}
+
+/// The unit of a tree of QEMU 1.0, whose files are `files`, in the order of [`V1_0_FILES`].
+///
+/// # Errors
+///
+/// Where a function is not found, or where the parser was not sure of it.
+pub fn v1_0(files: [&str; 4]) -> Result<Unit, ExtractError> {
+    let [queue, cpu_all, exec, arch_init] = files;
+    let cpu_all = Definitions::of("cpu-all.h", cpu_all);
+    let exec = Definitions::of("exec.c", exec);
+    let arch_init = Definitions::of("arch_init.c", arch_init);
+    let variant = match () {
+        () if cpu_all.has("RAM_EXTERNAL_MASK") => Variant::Carried,
+        () if cpu_all.has("MemFile") => Variant::Posted,
+        () => Variant::Stock,
+    };
+    let mut parts = vec![
+        format!("#define PCRAM_{} 1\n", variant.to_string().to_uppercase()),
+        BEFORE.to_owned(),
+        // The one header that it includes has a barrier, which is defined above.
+        queue.replace("#include \"qemu-barrier.h\"", ""),
+    ];
+    let mut take = |from: &Definitions, names: &[&str]| {
+        names.iter().try_for_each(|name| from.take(name).map(|text| parts.push(text)))
+    };
+    if variant == Variant::Carried {
+        take(&cpu_all, &["RAM_EXTERNAL_MASK"])?;
+    }
+    take(&cpu_all, CPU_ALL)?;
+    // Where the header only declares it.
+    take(&exec, &["ram_list"])?;
+    if variant == Variant::Posted {
+        take(&cpu_all, &["MemFile", "MemFileList"])?;
+        take(&exec, &["mem_file_list", "mem_file_ram_alloc"])?;
+    }
+    take(&cpu_all, CPU_ALL_INLINE)?;
+    let (before, after) = EXEC.split_at(4);
+    take(&exec, before)?;
+    if variant == Variant::Carried {
+        take(&exec, &["watched_ram", "ram_block_alloc"])?;
+    }
+    take(&exec, after)?;
+    let is_variable = |name: &&str| *name == "last_block";
+    let at = ARCH_INIT.iter().position(|name| is_variable(&name)).unwrap_or(0);
+    take(&arch_init, &ARCH_INIT[..at])?;
+    if variant == Variant::Carried {
+        take(&arch_init, &["ram_block_is_external", "ram_list_bytes", "host_from_block_offset"])?;
+    }
+    take(&arch_init, &ARCH_INIT[at..])?;
+    parts.push(AFTER.to_owned());
+    Ok(Unit { variant, text: parts.concat() })
+}

@@ -1,0 +1,166 @@
+//! A guest's memory as the mirror sees it, and the stream between the two.
+
+use super::case::{Call, MOST_PAGES};
+use pcram_mirror::v1_0::load::Load;
+use pcram_mirror::v1_0::{PAGE, Save};
+
+/// `-EIO`.
+const EIO: i32 = -5;
+
+/// Pages that each block has memory for: a page off its block is still one of nobody's.
+const ROOM: usize = MOST_PAGES as usize + 2;
+
+/// The memory of all blocks that there were, each with the same room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    bytes: Vec<u8>,
+}
+
+impl Memory {
+    /// Memory for that many blocks. Every page has other content, and every third one byte alone.
+    pub fn new(blocks: usize) -> Memory {
+        let mut memory = Memory { bytes: vec![0; blocks * ROOM * PAGE as usize] };
+        for (number, page) in memory.bytes.chunks_exact_mut(PAGE as usize).enumerate() {
+            write(page, number as u8, number.is_multiple_of(3));
+        }
+        memory
+    }
+
+    /// The room of a block, from its first byte.
+    pub fn room(&mut self, block: usize) -> &mut [u8] {
+        let size = ROOM * PAGE as usize;
+        &mut self.bytes[block * size..(block + 1) * size]
+    }
+
+    /// A page of a block, by its offset in bytes.
+    pub fn page(&self, block: usize, offset: u64) -> &[u8] {
+        let from = block * ROOM * PAGE as usize + offset as usize;
+        &self.bytes[from..from + PAGE as usize]
+    }
+
+    /// The same, where there is one, to be written.
+    pub fn page_mut(&mut self, block: usize, offset: u64) -> Option<&mut [u8]> {
+        let offset = usize::try_from(offset).ok().filter(|it| *it <= (ROOM - 1) * PAGE as usize)?;
+        Some(&mut self.room(block)[offset..offset + PAGE as usize])
+    }
+}
+
+impl Memory {
+    /// Writes the beginning of a page; whether there is memory.
+    pub fn put(&mut self, block: usize, offset: u64, page: &[u8]) -> bool {
+        let Some(to) = self.page_mut(block, offset) else { return false };
+        to[..page.len()].copy_from_slice(page);
+        true
+    }
+}
+
+/// Writes a page: of one byte alone, or with another one in it.
+pub fn write(page: &mut [u8], byte: u8, filled: bool) {
+    page.fill(byte);
+    if !filled {
+        page[PAGE as usize / 2] = !byte;
+    }
+}
+
+/// A stream that the mirror writes, of this memory.
+pub struct Out<'a> {
+    /// The memory.
+    pub memory: &'a Memory,
+    /// All that was written.
+    pub written: &'a mut Vec<u8>,
+    /// Where the section began.
+    pub section_at: usize,
+    /// How it is called, with `fail_in` counted down.
+    pub call: Call,
+    /// The file's error, a negative errno, or 0.
+    pub error: &'a mut i32,
+    /// How often the clock was asked.
+    pub clock_at: u32,
+}
+
+impl Save for Out<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.written.extend_from_slice(bytes);
+    }
+
+    fn rate_limit(&mut self) -> Result<bool, i32> {
+        if self.call.fail_in > 0 {
+            self.call.fail_in -= 1;
+            if self.call.fail_in == 0 {
+                *self.error = EIO;
+            }
+        }
+        match *self.error {
+            0 => Ok((self.written.len() - self.section_at) as u64 > self.call.limit.into()),
+            error => Err(error),
+        }
+    }
+
+    fn set_error(&mut self, errno: i32) {
+        *self.error = errno;
+    }
+
+    fn page(&self, block: usize, offset: u64) -> &[u8] {
+        self.memory.page(block, offset)
+    }
+
+    fn clock_ns(&mut self) -> i64 {
+        let asked = self.clock_at;
+        self.clock_at += 1;
+        if asked.is_multiple_of(2) { 0 } else { self.call.nanoseconds.into() }
+    }
+
+    fn max_downtime(&self) -> u64 {
+        self.call.max_downtime.into()
+    }
+
+    fn sync_dirty_bitmap(&mut self) -> bool {
+        !self.call.sync_fails
+    }
+}
+
+/// A stream that is read.
+pub struct In<'a> {
+    /// The stream.
+    pub stream: &'a [u8],
+    /// How far it was read.
+    pub at: usize,
+    /// The file's error, a negative errno, or 0.
+    pub error: i32,
+}
+
+impl In<'_> {
+    /// Reads as much as there is; at its end it has an error.
+    pub fn get(&mut self, to: &mut [u8]) -> usize {
+        let left = &self.stream[self.at..];
+        let read = to.len().min(left.len());
+        if read < to.len() {
+            self.error = EIO;
+        }
+        to[..read].copy_from_slice(&left[..read]);
+        self.at += read;
+        read
+    }
+}
+
+/// A stream that the mirror loads into this memory.
+pub struct Into<'a> {
+    /// The memory.
+    pub memory: &'a mut Memory,
+    /// The stream.
+    pub input: In<'a>,
+}
+
+impl Load for Into<'_> {
+    fn get(&mut self, to: &mut [u8]) -> usize {
+        self.input.get(to)
+    }
+
+    fn error(&self) -> i32 {
+        self.input.error
+    }
+
+    fn write(&mut self, block: usize, offset: u64, page: &[u8]) -> bool {
+        self.memory.put(block, offset, page)
+    }
+}

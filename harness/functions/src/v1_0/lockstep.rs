@@ -1,0 +1,406 @@
+//! One case, through the mirror and, where they are at hand, through the functions; what differs.
+
+use super::case::{Block, Call, Case, Step};
+use super::ffi::{Aborted, Functions, View};
+use super::guest::{In, Into, Memory, Out, write};
+use super::properties::{Broken, Watch};
+use pcram_mirror::v1_0::load::Incoming;
+use pcram_mirror::v1_0::{PAGE, Ram, Undefined, Variant};
+use thiserror::Error;
+
+/// The most blocks that there are in the course of a case.
+const MOST_ALLOCATED: usize = 12;
+
+/// The functions and the mirror differ.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("step {}: {what}: the C has {c}, the mirror {mirror}", step + 1)]
+pub struct Difference {
+    /// The index of the step.
+    pub step: usize,
+    /// In what.
+    pub what: &'static str,
+    /// What the C has.
+    pub c: String,
+    /// What the mirror has.
+    pub mirror: String,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Calls that were made on each side.
+    pub calls: u64,
+    /// The step at which the C would do what it does not define, or ends QEMU; the case ends there.
+    pub ended: Option<(usize, Undefined)>,
+    /// Properties that were broken, each once, in the order of the steps.
+    pub broken: Vec<Broken>,
+}
+
+/// Runs a case. Without functions, only the mirror runs and the properties are watched.
+///
+/// # Errors
+///
+/// Where the two sides differ.
+pub fn run(
+    variant: Variant,
+    functions: Option<&mut Functions>,
+    case: &Case,
+) -> Result<Outcome, Difference> {
+    let plugs = case.steps.iter().filter(|step| matches!(step, Step::Plug(_))).count();
+    let blocks = (case.blocks.len() + plugs).min(MOST_ALLOCATED);
+    let memory = Memory::new(blocks);
+    let mut rig = Rig {
+        c_memory: if functions.is_some() { memory.clone() } else { Memory::default() },
+        functions,
+        ram: Ram::new(variant),
+        memory,
+        loading: None,
+        written: Vec::new(),
+        begun: 0,
+        error: 0,
+        views: Default::default(),
+        watch: Watch::default(),
+        outcome: Outcome::default(),
+        step: 0,
+    };
+    if let Some(functions) = &mut rig.functions {
+        functions.reset();
+    }
+    for &block in &case.blocks {
+        rig.plug(block)?;
+    }
+    for (at, step) in case.steps.iter().enumerate() {
+        rig.step = at;
+        rig.take(step)?;
+        if rig.outcome.ended.is_some() {
+            break;
+        }
+    }
+    rig.outcome.broken = rig.watch.broken;
+    Ok(rig.outcome)
+}
+
+struct Rig<'a> {
+    functions: Option<&'a mut Functions>,
+    ram: Ram,
+    memory: Memory,
+    c_memory: Memory,
+    /// The block of the page that was loaded last.
+    loading: Option<usize>,
+    /// All that the mirror wrote.
+    written: Vec<u8>,
+    /// Where the last stage 1 began in it.
+    begun: usize,
+    error: i32,
+    /// Room for what the C's and the mirror's variables hold.
+    views: [View; 2],
+    watch: Watch,
+    outcome: Outcome,
+    step: usize,
+}
+
+impl Rig<'_> {
+    fn take(&mut self, step: &Step) -> Result<(), Difference> {
+        match *step {
+            Step::SaveLive(call) => self.save_live(call),
+            Step::SaveBlock => self.save_block(),
+            Step::Write { block, page, byte, filled } => {
+                self.guest_writes(block, page, byte, filled);
+                self.compare()
+            }
+            Step::Touch { block, page } => self.touch(block, page),
+            Step::Plug(block) if self.ram.list.blocks.len() < MOST_ALLOCATED => self.plug(block),
+            Step::Plug(_) => Ok(()),
+            Step::Unplug { block } => self.unplug(block),
+            Step::Load { version, damage } => self.load(version, damage),
+        }
+    }
+
+    fn plug(&mut self, block: Block) -> Result<(), Difference> {
+        let size = u64::from(block.pages.max(1)) * PAGE;
+        let place = self.ram.list.blocks.len();
+        let idstr = format!("block{place}");
+        let left_out = block.left_out && self.ram.variant.leaves_out();
+        let came = self.ram.list.alloc(&idstr, size, left_out);
+        let came = came.map(|block| self.ram.list.blocks[block].offset);
+        self.watch.interrupted();
+        if let Some(functions) = &mut self.functions {
+            let host = self.c_memory.room(place).as_mut_ptr();
+            // SAFETY: the room is larger than any block, and lives as long as the rig.
+            let c = unsafe { functions.alloc(&idstr, size, host, left_out) };
+            self.agree("qemu_ram_alloc_from_ptr()", c, came)?;
+        }
+        self.end(came.err());
+        self.compare()
+    }
+
+    fn unplug(&mut self, block: u8) -> Result<(), Difference> {
+        let Some(block) = self.block(block) else { return Ok(()) };
+        let offset = self.ram.list.blocks[block].offset;
+        self.ram.list.free(offset);
+        self.watch.interrupted();
+        if let Some(functions) = &mut self.functions {
+            let c = functions.free(offset);
+            self.agree("qemu_ram_free()", c, Ok(()))?;
+        }
+        self.compare()
+    }
+
+    fn guest_writes(&mut self, block: u8, page: u8, byte: u8, filled: bool) {
+        let Some(block) = self.block(block) else { return };
+        let offset = self.page_of(block, page);
+        let addr = self.ram.list.blocks[block].offset + offset;
+        self.ram.list.set_dirty(addr);
+        for memory in [&mut self.memory, &mut self.c_memory] {
+            if let Some(page) = memory.page_mut(block, offset) {
+                write(page, byte, filled);
+            }
+            if self.functions.is_none() {
+                break;
+            }
+        }
+        if let Some(functions) = &mut self.functions {
+            functions.set_dirty(addr);
+        }
+    }
+
+    fn touch(&mut self, block: u8, page: u8) -> Result<(), Difference> {
+        let Some(block) = self.block(block) else { return Ok(()) };
+        let offset = self.page_of(block, page);
+        let addr = self.ram.list.blocks[block].offset + offset;
+        let came = self.ram.list.get_ram_ptr(addr).map(|_| offset as i64);
+        if let Some(functions) = &mut self.functions {
+            let c = functions.get_ram_ptr(addr, self.c_memory.room(block).as_mut_ptr());
+            self.agree("qemu_get_ram_ptr()", c, came)?;
+        }
+        self.compare()
+    }
+
+    fn save_live(&mut self, call: Call) -> Result<(), Difference> {
+        if call.stage == 1 {
+            // As a new file.
+            self.written.clear();
+            self.error = 0;
+            self.begun = 0;
+        }
+        let before = self.written.len();
+        let came = {
+            let mut out = Out {
+                memory: &self.memory,
+                written: &mut self.written,
+                section_at: before,
+                call,
+                error: &mut self.error,
+                clock_at: 0,
+            };
+            self.ram.ram_save_live(&mut out, call.stage.into())
+        };
+        self.end_of_c(came.err());
+        if self.functions.is_some() && comparable(came.err()) {
+            let functions = self.functions.as_deref_mut().expect("it is some");
+            let file = functions.file();
+            if call.stage == 1 {
+                (file.out_len, file.error) = (0, 0);
+            }
+            file.section_at = file.out_len;
+            file.xfer_limit = call.limit.into();
+            file.fail_in = call.fail_in.into();
+            (file.clock, file.clock_at) = ([0, call.nanoseconds.into()], 0);
+            file.max_downtime = call.max_downtime.into();
+            file.sync_fails = if call.sync_fails { -1 } else { 0 };
+            // SAFETY: the mirror does nothing here that is not defined.
+            let c = unsafe { functions.save_live(call.stage.into()) };
+            self.agree("ram_save_live()", c, came.map(i64::from))?;
+            self.same_bytes(before)?;
+        }
+        self.compare()?;
+        let Rig { watch, ram, memory, written, .. } = self;
+        watch.saved(self.step, ram, memory, written, call.stage, came, self.error);
+        Ok(())
+    }
+
+    fn save_block(&mut self) -> Result<(), Difference> {
+        let before = self.written.len();
+        let came = {
+            let mut out = Out {
+                memory: &self.memory,
+                written: &mut self.written,
+                section_at: before,
+                call: Call::free(2),
+                error: &mut self.error,
+                clock_at: 0,
+            };
+            self.ram.ram_save_block(&mut out)
+        };
+        self.end_of_c(came.err());
+        if self.functions.is_some() && comparable(came.err()) {
+            let functions = self.functions.as_deref_mut().expect("it is some");
+            // SAFETY: the mirror does nothing here that is not defined.
+            let c = unsafe { functions.save_block() };
+            self.agree("ram_save_block()", c, came.map(|sent| sent as i64))?;
+            self.same_bytes(before)?;
+        }
+        self.compare()?;
+        let Rig { watch, ram, memory, written, .. } = self;
+        watch.saved(self.step, ram, memory, written, 2, came.map(|_| 0), self.error);
+        Ok(())
+    }
+
+    fn load(&mut self, version: u8, damage: Option<(u16, u8)>) -> Result<(), Difference> {
+        let mut stream = self.written.clone();
+        if let (Some((at, added)), false) = (damage, stream.is_empty()) {
+            let at = usize::from(at) % stream.len();
+            stream[at] = stream[at].wrapping_add(added);
+        }
+        self.watch.interrupted();
+        if let Some(functions) = &mut self.functions {
+            let file = functions.file();
+            (file.in_at, file.error) = (0, 0);
+        }
+        let (mut at, mut error) = (0, 0);
+        while at < stream.len() {
+            let mut incoming = Incoming {
+                block: self.loading,
+                ..Incoming::new(self.ram.variant, std::mem::take(&mut self.ram.list))
+            };
+            let input = In { stream: &stream, at, error };
+            let mut into = Into { memory: &mut self.memory, input };
+            let came = incoming.ram_load(&mut into, version.into());
+            (at, error) = (into.input.at, into.input.error);
+            self.loading = incoming.block;
+            self.ram.list = incoming.list;
+            self.end_of_c(came.err());
+            if self.functions.is_some() && comparable(came.err()) {
+                let functions = self.functions.as_deref_mut().expect("it is some");
+                // SAFETY: the mirror does nothing here that is not defined.
+                let c = unsafe { functions.ram_load(&stream, version.into()) };
+                let read = functions.file().in_at;
+                self.agree("ram_load()", c, came.map(i64::from))?;
+                if came.is_ok() {
+                    self.same("bytes read", read, at as u64)?;
+                }
+                if self.memory != self.c_memory {
+                    return Err(self.differ("memory", "other bytes".into(), "its own".into()));
+                }
+            }
+            self.compare()?;
+            if came != Ok(0) {
+                break;
+            }
+        }
+        if let Some(functions) = &mut self.functions {
+            functions.file().error = self.error;
+        }
+        Ok(())
+    }
+
+    /// A block that was not freed.
+    fn block(&self, number: u8) -> Option<usize> {
+        let blocks = &self.ram.list.blocks;
+        let block = usize::from(number).checked_rem(blocks.len())?;
+        (!blocks[block].freed).then_some(block)
+    }
+
+    fn page_of(&self, block: usize, page: u8) -> u64 {
+        u64::from(page) * PAGE % self.ram.list.blocks[block].length
+    }
+
+    fn end(&mut self, undefined: Option<Undefined>) {
+        if let Some(undefined) = undefined {
+            self.outcome.ended.get_or_insert((self.step, undefined));
+        }
+    }
+
+    fn end_of_c(&mut self, undefined: Option<Undefined>) {
+        self.outcome.calls += 1;
+        self.end(undefined);
+    }
+
+    /// What a call gave on both sides.
+    fn agree<T: PartialEq + std::fmt::Debug>(
+        &self,
+        what: &'static str,
+        c: Result<T, Aborted>,
+        mirror: Result<T, Undefined>,
+    ) -> Result<(), Difference> {
+        match (&c, &mirror) {
+            (Ok(c), Ok(mirror)) if c == mirror => Ok(()),
+            (Err(Aborted), Err(_)) => Ok(()),
+            _ => Err(self.differ(what, format!("{c:?}"), format!("{mirror:?}"))),
+        }
+    }
+
+    fn same_bytes(&self, before: usize) -> Result<(), Difference> {
+        let Some(functions) = &self.functions else { return Ok(()) };
+        let (c, mirror) = (functions.written(), &self.written[..]);
+        match c.len() == mirror.len() && c[before..] == mirror[before..] {
+            true => Ok(()),
+            false => Err(self.differ("bytes", written(c, before), written(mirror, before))),
+        }
+    }
+
+    /// The variables of both sides, where the C still has any.
+    fn compare(&mut self) -> Result<(), Difference> {
+        if self.functions.is_none() || self.outcome.ended.is_some() {
+            return Ok(());
+        }
+        let [mut c, mut mirror] = std::mem::take(&mut self.views);
+        if let Some(functions) = &self.functions {
+            functions.view(&mut c);
+        }
+        view(&self.ram, &mut mirror);
+        let same = match c == mirror {
+            true => Ok(()),
+            false => Err(self.differ("variables", format!("{c:?}"), format!("{mirror:?}"))),
+        };
+        self.views = [c, mirror];
+        same
+    }
+
+    fn same<T: PartialEq + std::fmt::Debug>(
+        &self,
+        what: &'static str,
+        c: T,
+        mirror: T,
+    ) -> Result<(), Difference> {
+        match c == mirror {
+            true => Ok(()),
+            false => Err(self.differ(what, format!("{c:?}"), format!("{mirror:?}"))),
+        }
+    }
+
+    fn differ(&self, what: &'static str, c: String, mirror: String) -> Difference {
+        Difference { step: self.step, what, c, mirror }
+    }
+}
+
+/// Whether the C can be called where the mirror came to this: `abort()` is caught, the rest is not.
+fn comparable(undefined: Option<Undefined>) -> bool {
+    match undefined {
+        None => true,
+        Some(Undefined::BadRamOffset(_) | Undefined::NoGap(_) | Undefined::Registered) => true,
+        Some(_) => false,
+    }
+}
+
+fn written(bytes: &[u8], from: usize) -> String {
+    let bytes = bytes.get(from..).unwrap_or_default();
+    let shown: Vec<_> = bytes.iter().take(48).map(|byte| format!("{byte:02x}")).collect();
+    format!("{} bytes: {}", bytes.len(), shown.join(" "))
+}
+
+/// What the mirror's variables hold.
+fn view(ram: &Ram, view: &mut View) {
+    let list = &ram.list;
+    view.blocks.clear();
+    view.blocks.extend(list.iter().map(|block| (block.offset, block.length)));
+    view.last_block = ram.last_block.map(|block| list.blocks[block].offset);
+    view.last_offset = ram.last_offset;
+    view.bytes_transferred = ram.bytes_transferred;
+    view.remaining = ram.ram_save_remaining() * PAGE;
+    view.total = ram.ram_bytes_total();
+    view.dirty_tracking = ram.dirty_tracking;
+    let pages = (list.last_ram_offset() / PAGE) as usize;
+    view.dirty.clear();
+    view.dirty.extend_from_slice(&list.phys_dirty[..pages]);
+}

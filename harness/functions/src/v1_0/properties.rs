@@ -1,0 +1,159 @@
+//! What is promised of a migration, whatever the variant, watched from outside.
+
+use super::guest::{In, Memory};
+use pcram_mirror::v1_0::bounded::Nowhere;
+use pcram_mirror::v1_0::load::{Incoming, Load};
+use pcram_mirror::v1_0::{PAGE, Property, Ram, Undefined, Variant};
+use std::collections::BTreeSet;
+
+/// A property that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub property: Property,
+    /// The index of the step at which it showed.
+    pub step: usize,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// Watches one migration after the other.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Whether a migration is under way, as QEMU calls it.
+    under_way: bool,
+    /// What was broken, each property once.
+    pub broken: Vec<Broken>,
+}
+
+impl Watch {
+    /// Blocks came or went, or a stream was loaded: no migration goes on over that.
+    pub fn interrupted(&mut self) {
+        self.under_way = false;
+    }
+
+    /// A call that saved came to this. The guest stands still where `stage` is 3.
+    #[allow(clippy::too_many_arguments, reason = "what a call had and left is all that is watched")]
+    pub fn saved(
+        &mut self,
+        step: usize,
+        ram: &Ram,
+        memory: &Memory,
+        written: &[u8],
+        stage: i8,
+        came: Result<i32, Undefined>,
+        error: i32,
+    ) {
+        if stage == 1 {
+            self.under_way = !ram.list.order.is_empty();
+        }
+        if !self.under_way {
+            return;
+        }
+        match came {
+            Err(undefined) => {
+                self.broke(Property::broken_by(undefined), step, undefined.to_string());
+            }
+            Ok(_) if stage < 0 || error != 0 => self.under_way = false,
+            Ok(came) if came < 0 => self.under_way = false,
+            Ok(_) => {
+                self.accounted(step, ram);
+                if stage == 3 {
+                    self.ended(step, ram, memory, written);
+                    self.under_way = false;
+                }
+            }
+        }
+        if let Some(stray) = ram.strays.into_iter().flatten().next_back() {
+            self.broke(Property::Inside, step, stray.to_string());
+        }
+    }
+
+    /// What is counted, against what a call without limit would send from here.
+    fn accounted(&mut self, step: usize, ram: &Ram) {
+        let mut ahead = ram.clone();
+        let counted = ram.ram_save_remaining();
+        let most = 2 * ram.list.phys_dirty.len() + 2;
+        let sent = (0..most).take_while(|_| matches!(ahead.ram_save_block(&mut Nowhere), Ok(1..)));
+        let sent = sent.count() as u64;
+        if sent != counted {
+            let seen = format!("{counted} pages are counted, {sent} would be sent");
+            self.broke(Property::Accounting, step, seen);
+        }
+    }
+
+    /// The stream is whole: what it brings to a destination.
+    fn ended(&mut self, step: usize, ram: &Ram, memory: &Memory, written: &[u8]) {
+        let mut there = Destination::new(ram, written);
+        let mut incoming = Incoming::new(Variant::Stock, ram.list.clone());
+        while there.input.at < written.len() {
+            match incoming.ram_load(&mut there, 4) {
+                Ok(0) => {}
+                came => {
+                    self.broke(Property::Complete, step, format!("it loads with {came:?}"));
+                    return;
+                }
+            }
+        }
+        if let Some(stray) = incoming.stray {
+            self.broke(Property::Inside, step, format!("in the stream, {stray}"));
+        }
+        for &place in &ram.list.order {
+            let block = &ram.list.blocks[place];
+            for offset in (0..block.length).step_by(PAGE as usize) {
+                let was_sent = there.sent.contains(&(place, offset));
+                let page = offset / PAGE;
+                if block.left_out {
+                    if was_sent {
+                        let seen = format!("page {page} of {}", block.idstr);
+                        self.broke(Property::LeftOut, step, seen);
+                    }
+                } else if !was_sent {
+                    let seen = format!("page {page} of {} was never sent", block.idstr);
+                    self.broke(Property::Complete, step, seen);
+                } else if there.memory.page(place, offset) != memory.page(place, offset) {
+                    let seen = format!("page {page} of {} was sent too early", block.idstr);
+                    self.broke(Property::Complete, step, seen);
+                }
+            }
+        }
+    }
+
+    fn broke(&mut self, property: Property, step: usize, seen: String) {
+        if self.broken.iter().all(|broken| broken.property != property) {
+            self.broken.push(Broken { property, step, seen });
+        }
+    }
+}
+
+/// A destination that loads, and knows which pages came.
+struct Destination<'a> {
+    input: In<'a>,
+    memory: Memory,
+    sent: BTreeSet<(usize, u64)>,
+}
+
+impl<'a> Destination<'a> {
+    fn new(ram: &Ram, stream: &'a [u8]) -> Destination<'a> {
+        Destination {
+            input: In { stream, at: 0, error: 0 },
+            memory: Memory::new(ram.list.blocks.len()),
+            sent: BTreeSet::new(),
+        }
+    }
+}
+
+impl Load for Destination<'_> {
+    fn get(&mut self, to: &mut [u8]) -> usize {
+        self.input.get(to)
+    }
+
+    fn error(&self) -> i32 {
+        self.input.error
+    }
+
+    fn write(&mut self, block: usize, offset: u64, page: &[u8]) -> bool {
+        self.sent.insert((block, offset));
+        self.memory.put(block, offset, page)
+    }
+}

@@ -1,0 +1,119 @@
+//! A case in words.
+
+use super::case::{Block, Call, Case, Step};
+use pcram_mirror::v1_0::Variant;
+
+/// The guest, and each step, a line each; pages and blocks are named as the step finds them.
+pub fn tell(variant: Variant, case: &Case) -> Vec<String> {
+    let mut blocks = case.blocks.clone();
+    let guest: Vec<_> =
+        blocks.iter().enumerate().map(|(at, block)| described(variant, at, *block)).collect();
+    let mut lines = vec![format!("a guest with {}", guest.join(", "))];
+    for step in &case.steps {
+        lines.push(words(variant, &mut blocks, step));
+    }
+    lines
+}
+
+fn described(variant: Variant, at: usize, block: Block) -> String {
+    let left_out = if block.left_out && variant.leaves_out() { ", left out" } else { "" };
+    format!("block{at} of {}{left_out}", pages(block.pages))
+}
+
+fn pages(count: u8) -> String {
+    if count == 1 { "1 page".to_owned() } else { format!("{count} pages") }
+}
+
+fn words(variant: Variant, blocks: &mut Vec<Block>, step: &Step) -> String {
+    let place = |block: u8, page: u8| {
+        let block = usize::from(block) % blocks.len();
+        (block, page % blocks[block].pages)
+    };
+    match *step {
+        Step::SaveLive(call) => called(call),
+        Step::SaveBlock => "one page is sent".to_owned(),
+        Step::Write { block, page, byte, filled } => {
+            let (block, page) = place(block, page);
+            let what =
+                if filled { format!("{byte:#04x} all over") } else { "this and that".into() };
+            format!("the guest writes {what} to page {page} of block{block}")
+        }
+        Step::Touch { block, page } => {
+            let (block, page) = place(block, page);
+            format!("page {page} of block{block} is looked up: the block moves to the front")
+        }
+        Step::Plug(block) => {
+            blocks.push(block);
+            format!("{} is plugged in", described(variant, blocks.len() - 1, block))
+        }
+        Step::Unplug { block } => {
+            format!("block{} is taken out", usize::from(block) % blocks.len())
+        }
+        Step::Load { version, damage } => {
+            let damage = match damage {
+                Some((at, added)) => format!(", {added} added to its byte {at}"),
+                None => String::new(),
+            };
+            format!("the stream is loaded as version {version}{damage}")
+        }
+    }
+}
+
+fn called(call: Call) -> String {
+    let stage = match call.stage {
+        1 => "the migration begins",
+        2 => "the migration goes on",
+        3 => "the guest is stopped, and the migration ends",
+        _ => return "the migration is given up".to_owned(),
+    };
+    let mut words = stage.to_owned();
+    if call.limit < u32::MAX {
+        words += &format!("; after {} bytes it is enough", call.limit);
+    }
+    if call.fail_in > 0 {
+        words += &format!("; the file fails when it is asked for the {}. time", call.fail_in);
+    }
+    if call.sync_fails {
+        words += "; dirty pages cannot be had";
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_names_what_its_steps_find() {
+        let case = Case {
+            blocks: vec![Block { pages: 1, left_out: true }, Block { pages: 3, left_out: false }],
+            steps: vec![
+                Step::SaveLive(Call { limit: 0, ..Call::free(1) }),
+                Step::Write { block: 3, page: 4, byte: 7, filled: true },
+                Step::Touch { block: 0, page: 9 },
+                Step::Plug(Block { pages: 2, left_out: false }),
+                Step::Unplug { block: 2 },
+                Step::SaveLive(Call { fail_in: 2, sync_fails: true, ..Call::free(3) }),
+                Step::SaveLive(Call::free(-1)),
+                Step::Load { version: 4, damage: Some((5, 6)) },
+            ],
+        };
+        assert_eq!(
+            tell(Variant::Posted, &case),
+            [
+                "a guest with block0 of 1 page, left out, block1 of 3 pages",
+                "the migration begins; after 0 bytes it is enough",
+                "the guest writes 0x07 all over to page 1 of block1",
+                "page 0 of block0 is looked up: the block moves to the front",
+                "block2 of 2 pages is plugged in",
+                "block2 is taken out",
+                "the guest is stopped, and the migration ends; the file fails when it is asked for \
+                 the 2. time; dirty pages cannot be had",
+                "the migration is given up",
+                "the stream is loaded as version 4, 6 added to its byte 5",
+            ]
+        );
+        let stock = tell(Variant::Stock, &case);
+        assert_eq!(stock[0], "a guest with block0 of 1 page, block1 of 3 pages");
+    }
+}
