@@ -10,6 +10,7 @@ pub mod check;
 pub mod command;
 pub mod event;
 pub mod failure;
+pub mod functions;
 pub mod images;
 pub mod machine;
 pub mod posting;

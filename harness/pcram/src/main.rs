@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use pcram::command::{
     self, apply, boot, build, cache, check, completions, doctor, fetch, import, list, manual,
-    refresh, reproduce, stream, verify,
+    mirror, refresh, reproduce, stream, verify,
 };
 use std::process::ExitCode;
 
@@ -41,6 +41,8 @@ enum Command {
     Check(check::Args),
     /// Read a migration stream or a snapshot: what it carries, and where two differ
     Stream(stream::Args),
+    /// Hold QEMU's own functions of RAM blocks against their mirror, call by call
+    Mirror(mirror::Args),
     /// Boot a patched QEMU in front of you, with its RAM in a file
     Boot(boot::Args),
     /// Show what the cache holds, and remove what is not wanted any more
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Stream(args) => stream::run(global, args),
+        Command::Mirror(args) => mirror::run(global, args),
         Command::Boot(args) => boot::run(global, args),
         Command::Cache(args) => cache::run(global, args),
         Command::Completions(args) => completions::run(Cli::command(), args),

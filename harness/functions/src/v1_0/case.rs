@@ -19,6 +19,32 @@ pub struct Case {
     pub steps: Vec<Step>,
 }
 
+impl Case {
+    /// Whether it is one that can be run, from wherever it comes.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let plugged = self.steps.iter().filter_map(|step| match step {
+            Step::Plug(block) => Some(block),
+            _ => None,
+        });
+        let mut blocks = self.blocks.iter().chain(plugged);
+        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
+            return Err("a guest has 1 to 5 blocks");
+        }
+        if !blocks.all(|block| (1..=MOST_PAGES).contains(&block.pages)) {
+            return Err("a block has 1 to 6 pages");
+        }
+        let fleeting = |step: &Step| matches!(step, Step::SaveLive(call) if call.nanoseconds == 0);
+        if self.steps.iter().any(fleeting) {
+            return Err("a call takes a nanosecond at least");
+        }
+        Ok(())
+    }
+}
+
 /// A RAM block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,15 +191,19 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn load() -> impl Strategy<Value = Step> {
-    let damage = prop::option::weighted(0.5, (any::<u16>(), 1_u8..));
+    // Mostly where headers are dense, and often by a page.
+    let place = prop_oneof![2 => 0_u16..400, 1 => any::<u16>()];
+    let added = prop_oneof![1 => Just(0x10), 2 => 1_u8..];
+    let damage = prop::option::weighted(0.5, (place, added));
     (prop_oneof![8 => Just(4_u8), 1 => 2_u8..6], damage)
         .prop_map(|(version, damage)| Step::Load { version, damage })
 }
 
 fn call(stage: i8) -> impl Strategy<Value = Call> {
     let limit = prop_oneof![3 => Just(u32::MAX), 3 => 0_u32..20_000, 1 => Just(0)];
+    let downtime = prop_oneof![1 => Just(0), 2 => any::<u32>()];
     let fail_in = prop_oneof![12 => Just(0), 1 => 1_u8..8];
-    (limit, 1_u32..1_000_000, any::<u32>(), fail_in, prop::bool::weighted(0.03)).prop_map(
+    (limit, 1_u32..1_000_000, downtime, fail_in, prop::bool::weighted(0.03)).prop_map(
         move |(limit, nanoseconds, max_downtime, fail_in, sync_fails)| Call {
             stage,
             limit,

@@ -54,11 +54,14 @@ impl Memory {
     }
 }
 
+/// Where a page has its other byte: a loop that looks at words may miss it at either end.
+const ODD: [usize; 4] = [1, 4, PAGE as usize / 2, PAGE as usize - 1];
+
 /// Writes a page: of one byte alone, or with another one in it.
 pub fn write(page: &mut [u8], byte: u8, filled: bool) {
     page.fill(byte);
     if !filled {
-        page[PAGE as usize / 2] = !byte;
+        page[ODD[usize::from(byte) % ODD.len()]] = !byte;
     }
 }
 

@@ -13,6 +13,7 @@ pub use property::Property;
 pub use ram_list::{RamBlock, RamList};
 pub use save::{Ram, Save};
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Size of a target page in bytes (`TARGET_PAGE_SIZE`).
@@ -21,7 +22,8 @@ pub const PAGE: u64 = crate::address::TARGET_PAGE_SIZE;
 pub const MIGRATION_DIRTY_FLAG: u8 = 0x08;
 
 /// Which arch_init.c and exec.c are mirrored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// QEMU as released: every block is saved.
     Stock,

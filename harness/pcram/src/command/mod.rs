@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod import;
 pub mod list;
 pub mod manual;
+pub mod mirror;
 pub mod refresh;
 pub mod reproduce;
 pub mod stream;
