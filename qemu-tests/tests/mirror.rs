@@ -100,7 +100,7 @@ fn each_damage_to_the_functions_is_seen() {
         ("if (block->length != length) {", "if (block->length < length) {", ""),
         ("memset(host, ch, TARGET_PAGE_SIZE);", "memset(host, ch, 4095);", "memory"),
         ("version_id > 4", "version_id > 5", "ram_load()"),
-        ("if ((*ablock)->offset < (*bblock)->offset)", "if (0)", ""),
+        ("(*ablock)->offset < (*b", "(*ablock)->offset > (*b", ""),
     ] {
         let differs = damaged(&unit, from, to).expect_err(from);
         let Differs { difference, case } = *differs;

@@ -6,5 +6,6 @@
 //! reader of the C finds the Rust beside it.
 
 pub mod address;
+pub mod foretell;
 pub mod ram_list;
 pub mod v1_0;
