@@ -41,7 +41,7 @@ impl Short {
     }
 }
 
-/// The section's first part: the list of all blocks, whoever carries their content.
+/// What the section begins with: the list of all blocks, whoever carries their content.
 pub fn list(blocks: &[RamBlock]) -> Vec<u8> {
     let head = bytes_total_with_ignored(blocks) | RAM_SAVE_FLAG_MEM_SIZE;
     let mut bytes = head.to_be_bytes().to_vec();
@@ -49,11 +49,10 @@ pub fn list(blocks: &[RamBlock]) -> Vec<u8> {
         put_idstr(&mut bytes, &block.idstr);
         bytes.extend(block.used_length.to_be_bytes());
     }
-    bytes.extend(EOS);
     bytes
 }
 
-/// All page records, without the ends of the parts that they come in. `page` gives what a page of a
+/// All page records, which come behind the list. `page` gives what a page of a
 /// block holds, by its offset in bytes.
 pub fn pages<'a>(
     blocks: &[RamBlock],
@@ -176,7 +175,7 @@ mod tests {
         assert_eq!(ram.ram_save_live(&mut kept, 1), Ok(0));
         let list = list(&blocks());
         let pages = pages(&blocks(), Short::Repeated, page).unwrap();
-        let foretold = [&list[..list.len() - 8], &pages[..], &EOS[..]].concat();
+        let foretold = [&list[..], &pages[..], &EOS[..]].concat();
         assert!(kept.0 == foretold, "{} and {} bytes", kept.0.len(), foretold.len());
     }
 }

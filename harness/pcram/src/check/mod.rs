@@ -28,6 +28,7 @@ mod cut_short;
 mod descriptor;
 mod dirty_rate;
 mod each_patch;
+mod foretold;
 mod halves;
 mod held;
 mod instead;

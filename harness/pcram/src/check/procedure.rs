@@ -11,6 +11,7 @@ use super::cut_short::CutShort;
 use super::descriptor::Descriptor;
 use super::dirty_rate::DirtyRate;
 use super::each_patch::EachPatchBuilds;
+use super::foretold::Foretold;
 use super::held::Held;
 use super::layout::Layout;
 use super::linux::LinuxRuns;
@@ -68,6 +69,8 @@ pub enum Procedure {
     CapabilityRefused(CapabilityRefused),
     /// A saved or migrated stream holds no page of the block, and every other block whole.
     Omission(Omission),
+    /// The RAM section of a stopped guest is what the mirror foretells.
+    Foretold(Foretold),
     /// A new QEMU takes over from one with a RAM file, in the mode cpr-transfer.
     CprTransfer(CprTransfer),
     /// What QEMU tells of a migration or a snapshot is what the stream has, without the block.
@@ -125,6 +128,7 @@ impl Procedure {
             Procedure::Refusal(it) => it.check(trial),
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
+            Procedure::Foretold(it) => it.check(trial),
             Procedure::CprTransfer(it) => it.check(trial),
             Procedure::Accounting(it) => it.check(trial),
             Procedure::DirtyRate(it) => it.check(trial),

@@ -41,6 +41,11 @@ impl Version {
         Version::parse(&String::from_utf8_lossy(file.content()))
     }
 
+    /// The first two numbers.
+    pub fn line(self) -> (u32, u32) {
+        (self.major, self.minor)
+    }
+
     /// How far it is to `other`, in half releases: development is half-way to the next one.
     pub fn distance(self, other: Version) -> u32 {
         self.place().abs_diff(other.place())

@@ -23,7 +23,8 @@ pub(in crate::check) fn head(mapped: bool) -> Vec<u8> {
     [head, be(&[total | 4])].concat()
 }
 
-fn tail() -> Vec<u8> {
+/// What comes behind the last page.
+pub(in crate::check) fn tail() -> Vec<u8> {
     let footer = [0x7e, 0, 0, 0, 2];
     let description = br#"{"page_size": 4096, "devices": []}"#;
     let end = [&[3, 0, 0, 0, 2][..], &be(&[0x10]), &footer, &[0, 6, 0, 0, 0]].concat();
