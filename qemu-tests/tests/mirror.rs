@@ -1,13 +1,14 @@
-//! The functions of QEMU 1.0 in lock-step with their mirror: as released, as carried, and damaged.
+//! Functions of RAM blocks in lock-step with their mirror: as released, as carried, and damaged.
 //!
-//! They are tried where the cache holds the source, or where `PCRAM_GIT_URL` names a git that has it.
+//! Those of 1.0 are tried where the cache holds the source, or where `PCRAM_GIT_URL` names a git that
+//! has it.
 
 use pcram::cache::Cache;
-use pcram::functions::{compile, unit};
-use pcram_functions::unit::Unit;
-use pcram_functions::v1_0::search::{Differs, Found, search};
+use pcram::functions::{Unit, load_ram, load_v1_0};
+use pcram_functions::search::{Differs, Found, search};
+use pcram_functions::{ram, v1_0};
 use pcram_mirror::v1_0::Variant;
-use qemu_tests::{Told, run, skip};
+use qemu_tests::{REVISION, Told, root, run, skip};
 use std::fs;
 use std::path::Path;
 
@@ -51,13 +52,75 @@ fn the_functions_of_qemu_1_0_do_what_their_mirror_does() {
     assert!(told.of("row").all(|row| row["id"] != "mirror.stock.left-out"));
 }
 
+type Tried = Result<Found, Box<Differs<v1_0::Case>>>;
+
 /// The functions as carried, with one thing in them replaced.
-fn damaged(unit: &Unit, from: &str, to: &str) -> Result<Found, Box<Differs>> {
+fn damaged(unit: &v1_0::unit::Unit, from: &str, to: &str) -> Tried {
     assert!(unit.text.contains(from), "{from:?} is not in the functions");
     let text = unit.text.replacen(from, to, 1);
     let folder = tempfile::tempdir().unwrap();
-    let mut functions = compile(&Unit { text, ..unit.clone() }, folder.path()).unwrap();
-    search(Variant::Carried, Some(&mut functions), 10_000, SEED, |_| {})
+    let damaged = Unit::V1_0(v1_0::unit::Unit { text, ..unit.clone() });
+    let functions = load_v1_0(&damaged.compile(folder.path()).unwrap()).unwrap();
+    let mut subject = v1_0::Subject { variant: Variant::Carried, functions: Some(functions) };
+    search(&mut subject, 10_000, SEED, |_| {})
+}
+
+#[test]
+fn the_save_loops_of_today_do_what_their_mirror_does() {
+    let lines = fs::read_to_string(root().join("ci/lines.txt")).unwrap();
+    let lines: Vec<_> =
+        lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert!(lines.contains(&REVISION), "{lines:?}");
+    for line in lines {
+        let told = run(&["mirror", line, "--seed", "1"]);
+        assert_eq!(told.code(), Some(0), "{}", told.text());
+        for row in ["stock.functions", "carried.functions", "carried.left-out", "carried.ends"] {
+            assert_eq!(told.verdict(&format!("mirror.{row}")), "held");
+        }
+    }
+}
+
+/// The tree of a revision with its series.
+fn patched(told: &Told) -> String {
+    let step = told.of("step-finished").find(|each| each["step"] == "apply").unwrap();
+    let mut evidence = step["evidence"].as_array().unwrap().iter();
+    let figure = evidence.find(|figure| figure["name"] == "patched tree").unwrap();
+    figure["value"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn each_damage_to_the_save_loop_of_today_is_seen() {
+    let tree = patched(&run(&["apply", REVISION]));
+    let unit = Unit::of_tree(&Cache::open(None).unwrap(), &tree).unwrap();
+    let Unit::Ram(unit) = unit else { panic!("another unit") };
+    assert!(unit.tree.external && unit.tree.named_files);
+    let damaged = |from: &str, to: &str| {
+        assert!(unit.text.contains(from), "{from:?} is not in the functions");
+        let text = unit.text.replacen(from, to, 1);
+        let folder = tempfile::tempdir().unwrap();
+        let damaged = Unit::Ram(ram::unit::Unit { text, ..unit.clone() });
+        let functions = load_ram(&damaged.compile(folder.path()).unwrap()).unwrap();
+        let mut subject = ram::Subject { tree: unit.tree, functions: Some(functions) };
+        search(&mut subject, 10_000, SEED, |_| {})
+    };
+    assert!(damaged("int pages = 0;", "int pages = 0;").is_ok());
+    for (from, to) in [
+        ("(block == pss->last_sent_block)", "(0)"),
+        ("pss->last_sent_block = block;", ""),
+        ("rs->migration_dirty_pages--;", ""),
+        ("qemu_ram_is_external(block) ||", ""),
+        ("qemu_ram_is_named_file(block))", "1)"),
+        ("migrate_ignore_shared() &&", ""),
+        ("mode == MIG_MODE_CPR_TRANSFER ||", ""),
+        ("size = MIN(size, pss->host_page_end);", ""),
+        ("RAMBLOCK_FOREACH_MIGRATABLE(block) {", "RAMBLOCK_FOREACH_NOT_IGNORED(block) {"),
+        ("rs->last_page = pss->page;", "rs->last_page = 0;"),
+        ("qemu_put_byte(file, 0);", "qemu_put_byte(file, 1);"),
+        ("stat64_add(&mig_stats.normal_pages, 1);", ""),
+    ] {
+        let differs = damaged(from, to).expect_err(from);
+        assert!(differs.case.steps.len() <= 6, "{from}: {:?}", differs.case);
+    }
 }
 
 #[test]
@@ -65,14 +128,9 @@ fn each_damage_to_the_functions_is_seen() {
     if !has_source("each_damage_to_the_functions_is_seen") {
         return;
     }
-    let applied = on_1_0(&["apply", "1.0"]);
-    let step = applied.of("step-finished").find(|each| each["step"] == "apply").unwrap();
-    let mut evidence = step["evidence"].as_array().unwrap().iter();
-    let tree = evidence.find(|figure| figure["name"] == "patched tree").unwrap()["value"]
-        .as_str()
-        .unwrap();
+    let tree = patched(&on_1_0(&["apply", "1.0"]));
     let cache = Cache::open(None).unwrap();
-    let unit = unit(&cache, tree).unwrap();
+    let Unit::V1_0(unit) = Unit::of_tree(&cache, &tree).unwrap() else { panic!("another unit") };
     assert_eq!(unit.variant, Variant::Carried);
     assert!(damaged(&unit, "int bytes_sent = 0;", "int bytes_sent = 0;").is_ok());
     for (from, to, what) in [
@@ -119,10 +177,13 @@ fn a_case_that_is_none_is_refused_and_one_that_breaks_nothing_replays() {
     };
     for (text, why) in [
         ("{", "EOF while parsing"),
-        (r#"{"variant":"odd","case":{"blocks":[],"steps":[]}}"#, "unknown variant `odd`"),
-        (r#"{"variant":"stock","case":{"blocks":[],"steps":[]}}"#, "1 to 5 blocks"),
         (
-            r#"{"variant":"stock","case":{"blocks":[{"pages":7,"left_out":false}],"steps":[]}}"#,
+            r#"{"of":"1.0","variant":"odd","case":{"blocks":[],"steps":[]}}"#,
+            "unknown variant `odd`",
+        ),
+        (r#"{"of":"1.0","variant":"stock","case":{"blocks":[],"steps":[]}}"#, "1 to 5 blocks"),
+        (
+            r#"{"of":"1.0","variant":"stock","case":{"blocks":[{"pages":7,"left_out":false}],"steps":[]}}"#,
             "1 to 6 pages",
         ),
     ] {
@@ -133,7 +194,7 @@ fn a_case_that_is_none_is_refused_and_one_that_breaks_nothing_replays() {
     let missing = run(&["mirror", "replay", "/no/such/case"]);
     assert_eq!(missing.code(), Some(2), "{}", missing.text());
     let told = replay(
-        r#"{"variant":"stock","case":{"blocks":[{"pages":1,"left_out":false}],
+        r#"{"of":"1.0","variant":"stock","case":{"blocks":[{"pages":1,"left_out":false}],
             "steps":["save-block"]}}"#,
     );
     assert_eq!(told.code(), Some(0), "{}", told.text());

@@ -131,7 +131,8 @@ fn without_macros(text: &str) -> String {
         let (word, after) = word.split_at(end.unwrap_or(word.len()));
         readable.push_str(&rest[..at]);
         rest = after;
-        if is_loop(word) && after.trim_start().starts_with('(') {
+        let is_defined = readable.ends_with("#define ");
+        if is_loop(word) && !is_defined && after.trim_start().starts_with('(') {
             readable.push_str(&format!("{:<width$}", "while", width = word.len()));
         } else if is_guard(word) || is_type(word) {
             let call = after.find(')').map_or(0, |at| at + 1);
@@ -152,7 +153,8 @@ fn is_loop(word: &str) -> bool {
 
 /// Whether a macro stands for the type of a list, or of a link of one.
 fn is_type(word: &str) -> bool {
-    word.starts_with('Q') && (word.ends_with("LIST_HEAD") || word.ends_with("LIST_ENTRY"))
+    let heads = ["LIST_HEAD", "LIST_ENTRY", "QUEUE_HEAD", "SIMPLEQ_HEAD", "SIMPLEQ_ENTRY"];
+    word.starts_with('Q') && heads.iter().any(|head| word.ends_with(head))
 }
 
 /// Whether a macro without arguments guards the block behind it.
@@ -170,6 +172,8 @@ mod tests {
         let read = readable(text);
         assert_eq!(read.len(), text.len());
         assert!(!read.contains("GUARD") && read.contains("while  "), "{read}");
+        let define = "#define EACH_FOREACH(it) while";
+        assert_eq!(readable(define), define);
         assert_eq!(readable("FOREACHES QLIST_FOREACH"), "FOREACHES QLIST_FOREACH");
         assert_eq!(readable("QLIST_HEAD(, Block) all;"), "int                 all;");
     }

@@ -34,7 +34,7 @@ impl Short {
     }
 
     /// The byte that a page is sent as.
-    fn byte(self, page: &[u8]) -> Option<u8> {
+    pub(crate) fn byte(self, page: &[u8]) -> Option<u8> {
         let first = *page.first()?;
         let repeats = page.iter().all(|&byte| byte == first);
         (repeats && (first == 0 || self == Short::Repeated)).then_some(first)

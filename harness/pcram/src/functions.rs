@@ -4,17 +4,16 @@ use crate::cache::Cache;
 use crate::failure::{Exit, Failure};
 use crate::process::Group;
 use anyhow::{Context, Result};
-use git2::Oid;
-use pcram_functions::unit::{self, Unit};
-use pcram_functions::v1_0::Functions;
+use git2::{Oid, Repository, Tree};
+use pcram_functions::extract::ExtractError;
+use pcram_functions::{ram, v1_0};
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// As QEMU 1.0 was compiled, and so that nothing of one unit is seen by another. What is taken out
-/// calls less than it did.
-const FLAGS: [&str; 8] = [
-    "-std=gnu99",
+/// As QEMU is compiled, as far as it matters here. What is taken out calls less than it did.
+const FLAGS: [&str; 9] = [
+    "-std=gnu11",
     "-O2",
     "-fPIC",
     "-shared",
@@ -22,61 +21,116 @@ const FLAGS: [&str; 8] = [
     "-fno-strict-aliasing",
     "-fwrapv",
     "-w",
+    // What is called, and neither taken out nor stood in for, is an error now and not at its call.
+    "-Wl,-z,defs",
 ];
 
 /// Bytes that a stream may have: many times what the largest case writes.
 const STREAM: usize = 8 << 20;
 
-/// The functions of QEMU 1.0 in a tree, as a unit that compiles alone.
-///
-/// # Errors
-/// A [`Failure`] where the tree is none of QEMU 1.0's kind, or where a function is not as it was.
-pub fn unit(cache: &Cache, tree: &str) -> Result<Unit> {
-    let store = cache.store()?;
-    let tree = store.find_tree(Oid::from_str(tree)?).context("the tree is in the store")?;
-    let texts = unit::V1_0_FILES.map(|file| -> Result<String> {
-        let entry = tree.get_path(Path::new(file)).map_err(|_| {
-            Failure::missing(format!(
-                "the tree has no {file} at its top: the functions of QEMU 1.0 and its like are \
-                 mirrored, and no other's yet"
-            ))
-        })?;
-        let blob = store.find_blob(entry.id())?;
-        Ok(String::from_utf8_lossy(blob.content()).into_owned())
-    });
-    let [queue, cpu_all, exec, arch_init] = texts;
-    let texts: [String; 4] = [queue?, cpu_all?, exec?, arch_init?];
-    unit::v1_0(texts.each_ref().map(String::as_str)).map_err(|error| {
-        let next = "they are not mirrored as they stand in this tree";
-        Failure::missing(format!("taking the functions out: {error}; {next}")).into()
-    })
+/// What a tree's functions are compiled as.
+#[derive(Clone, Debug)]
+pub enum Unit {
+    /// The save and load path of QEMU 1.0.
+    V1_0(v1_0::unit::Unit),
+    /// The save loop of migration/ram.c.
+    Ram(ram::unit::Unit),
 }
 
-/// Compiles a unit in `folder`, which keeps it, and loads it.
-///
-/// # Errors
-/// A [`Failure`] with what the compiler said, where it does not compile.
-pub fn compile(unit: &Unit, folder: &Path) -> Result<Functions> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let (text, object, said) =
-        (folder.join("functions.c"), folder.join("functions.so"), folder.join("compiler.txt"));
-    fs::write(&text, &unit.text).with_context(|| format!("writing {}", text.display()))?;
-    let error = File::create(&said).with_context(|| format!("writing {}", said.display()))?;
-    // Through a shell, since $CC may have arguments.
-    let mut compiler = Command::new("sh");
-    compiler.args(["-c", "exec ${CC:-cc} \"$@\"", "cc"]).args(FLAGS);
-    compiler.arg("-o").arg(&object).arg(&text);
-    compiler.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error);
-    let status = Group::spawn(&mut compiler).and_then(|mut it| it.wait())?;
-    if !status.success() {
+impl Unit {
+    /// The functions of a tree, as a unit that compiles alone.
+    ///
+    /// # Errors
+    /// A [`Failure`] where the tree is of no kind that is mirrored, or where a function in it is not as
+    /// it was.
+    pub fn of_tree(cache: &Cache, tree: &str) -> Result<Unit> {
+        let store = cache.store()?;
+        let tree = store.find_tree(Oid::from_str(tree)?).context("the tree is in the store")?;
+        let read = |file: &str| read(&store, &tree, file);
+        let unit = match read("migration/ram.c") {
+            Some(_) => ram::unit::unit(read).map(Unit::Ram),
+            None => {
+                let texts = v1_0::unit::FILES.map(|file| read(file).unwrap_or_default());
+                v1_0::unit::unit(texts.each_ref().map(String::as_str)).map(Unit::V1_0)
+            }
+        };
+        unit.map_err(not_mirrored)
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        match self {
+            Unit::V1_0(unit) => &unit.text,
+            Unit::Ram(unit) => &unit.text,
+        }
+    }
+
+    /// Whose code it is, in a word.
+    pub fn variant(&self) -> String {
+        match self {
+            Unit::V1_0(unit) => unit.variant.to_string(),
+            Unit::Ram(unit) if unit.tree.external => "carried".to_owned(),
+            Unit::Ram(_) => "stock".to_owned(),
+        }
+    }
+
+    /// Compiles it in `folder`, which keeps it; gives the shared object.
+    ///
+    /// # Errors
+    /// A [`Failure`] with what the compiler said, where it does not compile.
+    pub fn compile(&self, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let place = |name: &str| folder.join(name);
+        let (text, object, said) =
+            (place("functions.c"), place("functions.so"), place("compiler.txt"));
+        let writing = |path: &Path| format!("writing {}", path.display());
+        fs::write(&text, self.text()).with_context(|| writing(&text))?;
+        let error = File::create(&said).with_context(|| writing(&said))?;
+        // Through a shell, since $CC may have arguments.
+        let mut compiler = Command::new("sh");
+        compiler.args(["-c", "exec ${CC:-cc} \"$@\"", "cc"]).args(FLAGS);
+        compiler.arg("-o").arg(&object).arg(&text);
+        compiler.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error);
+        let status = Group::spawn(&mut compiler).and_then(|mut it| it.wait())?;
+        if status.success() {
+            return Ok(object);
+        }
         let said = fs::read_to_string(&said).unwrap_or_default();
         let first = said.lines().find(|line| line.contains("error")).unwrap_or("nothing");
-        return Err(Failure::new(Exit::DidNotBuild, format!(
+        let text = format!(
             "compiling the functions of the {} tree: the compiler said {first:?}; the rest is in {}",
-            unit.variant,
+            self.variant(),
             folder.display()
-        ))
-        .into());
+        );
+        Err(Failure::new(Exit::DidNotBuild, text).into())
     }
-    Functions::load(&object, STREAM).with_context(|| format!("loading {}", object.display()))
+}
+
+/// What a file of the tree has, where there is one.
+fn read(store: &Repository, tree: &Tree, file: &str) -> Option<String> {
+    let entry = tree.get_path(Path::new(file)).ok()?;
+    let blob = store.find_blob(entry.id()).ok()?;
+    Some(String::from_utf8_lossy(blob.content()).into_owned())
+}
+
+fn not_mirrored(error: ExtractError) -> anyhow::Error {
+    let kinds = "mirrored are 1.0's arch_init.c and exec.c, and migration/ram.c from 5.2 on";
+    Failure::missing(format!("taking the functions out: {error}; {kinds}")).into()
+}
+
+/// Loads the functions of QEMU 1.0 that were compiled.
+///
+/// # Errors
+/// Where they cannot be loaded.
+pub fn load_v1_0(object: &Path) -> Result<v1_0::Functions> {
+    v1_0::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
+}
+
+/// Loads the save loop of migration/ram.c that was compiled.
+///
+/// # Errors
+/// Where it cannot be loaded.
+pub fn load_ram(object: &Path) -> Result<ram::Functions> {
+    ram::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
 }

@@ -121,6 +121,7 @@ fn each_command_has_a_page_with_its_help() {
         "stream",
         "build",
         "check",
+        "mirror",
         "boot",
         "cache",
         "completions",

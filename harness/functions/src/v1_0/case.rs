@@ -45,6 +45,38 @@ impl Case {
     }
 }
 
+impl Case {
+    /// The case with one thing less, in every way.
+    pub fn smaller(&self) -> Vec<Case> {
+        let case = self;
+        let mut all = Vec::new();
+        for at in (0..case.steps.len()).rev() {
+            let mut smaller = case.clone();
+            smaller.steps.remove(at);
+            all.push(smaller);
+        }
+        for at in 0..case.blocks.len() {
+            let mut smaller = case.clone();
+            if case.blocks[at].pages > 1 {
+                smaller.blocks[at].pages -= 1;
+            } else if at + 1 == case.blocks.len() && at > 0 {
+                smaller.blocks.pop();
+            } else {
+                continue;
+            }
+            all.push(smaller);
+        }
+        for at in 0..case.blocks.len() {
+            if case.blocks[at].left_out {
+                let mut smaller = case.clone();
+                smaller.blocks[at].left_out = false;
+                all.push(smaller);
+            }
+        }
+        all
+    }
+}
+
 /// A RAM block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,21 +1,11 @@
 //! What is promised of a migration, whatever the variant, watched from outside.
 
 use super::guest::{In, Memory};
+use crate::lockstep::Broken;
 use pcram_mirror::v1_0::bounded::Nowhere;
 use pcram_mirror::v1_0::load::{Incoming, Load};
 use pcram_mirror::v1_0::{PAGE, Property, Ram, Undefined, Variant};
 use std::collections::BTreeSet;
-
-/// A property that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// Which.
-    pub property: Property,
-    /// The index of the step at which it showed.
-    pub step: usize,
-    /// What was seen.
-    pub seen: String,
-}
 
 /// Watches one migration after the other.
 #[derive(Debug, Default)]

@@ -5,14 +5,16 @@ mod kept;
 mod told;
 
 use super::{Global, Revision, Run, aim, steps};
-use crate::event::{Event, Outcome, Verdict};
+use crate::event::{Outcome, Verdict};
 use crate::failure::Exit;
-use crate::functions::{compile, unit};
+use crate::functions::{Unit, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use kept::Kept;
-use pcram_functions::v1_0::search::{Found, search, smallest};
+use pcram_functions::lockstep::Lockstep;
+use pcram_functions::search::{search, smallest};
+use pcram_functions::{ram, v1_0};
+use pcram_mirror::v1_0::Variant;
 use pcram_mirror::v1_0::bounded::{self, Tally};
-use pcram_mirror::v1_0::{Property, Variant};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,7 +37,8 @@ pub struct Args {
     /// Where the cases come from; the same seed gives the same ones [default: the time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Look at every state of every guest of up to 4 blocks of 4 pages, too; this takes minutes
+    /// Look at every state of every guest of up to 4 blocks of 4 pages, too; this takes minutes, and is
+    /// for 1.0's loop
     #[arg(long)]
     bounded: bool,
 }
@@ -75,8 +78,7 @@ impl Args {
         let (_, applied) = steps::apply(run, &self.revision, &aim, &source)?;
         let mut verdicts = Vec::new();
         for tree in [&source.tree, &applied.tree] {
-            let told = Told::new(run, aim.wanted.name(), self.repeat(run, seed));
-            verdicts.extend(self.tree(run, tree, seed, &told)?);
+            verdicts.extend(self.tree(run, tree, aim.wanted.name(), seed)?);
         }
         match verdicts.contains(&Verdict::Failed) {
             true => Ok(Exit::PromiseFailed),
@@ -85,16 +87,44 @@ impl Args {
     }
 
     /// One tree's functions against their mirror.
-    fn tree(&self, run: &Run, tree: &str, seed: u64, told: &Told) -> Result<Vec<Verdict>> {
-        let unit = unit(&run.cache, tree)?;
-        let variant = unit.variant;
-        let folder = run.folder.dir.join(format!("mirror.{variant}"));
-        let repeat = self.repeat(run, seed);
-        let what = format!("{} cases on the functions as {variant}", self.cases);
-        let came = run.events.step("mirror", what, &repeat, |step| {
-            let mut functions = compile(&unit, &folder)?;
+    fn tree(&self, run: &Run, tree: &str, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
+        let unit = Unit::of_tree(&run.cache, tree)?;
+        let folder = run.folder.dir.join(format!("mirror.{}", unit.variant()));
+        let object = unit.compile(&folder)?;
+        let told = Told::new(run, revision, unit.variant(), self.repeat(run, seed));
+        let verdicts = match &unit {
+            Unit::V1_0(unit) => {
+                let variant = unit.variant;
+                let repeat = self.repeat(run, seed);
+                let tally = self.bounded.then(|| every_state(run, variant, &repeat)).transpose()?;
+                let functions = Some(load_v1_0(&object)?);
+                let keep = |case| Kept::V1_0 { variant, case };
+                self.functions(run, v1_0::Subject { variant, functions }, keep, tally, seed, &told)?
+            }
+            Unit::Ram(unit) => {
+                let (tree, functions) = (unit.tree, Some(load_ram(&object)?));
+                let keep = |case| Kept::Ram { tree, case };
+                self.functions(run, ram::Subject { tree, functions }, keep, None, seed, &told)?
+            }
+        };
+        std::fs::remove_dir_all(&folder).context("removing what was compiled")?;
+        Ok(verdicts)
+    }
+
+    /// Functions that were compiled, against their mirror.
+    fn functions<L: Lockstep>(
+        &self,
+        run: &Run,
+        mut subject: L,
+        keep: impl Fn(L::Case) -> Kept,
+        tally: Option<Tally>,
+        seed: u64,
+        told: &Told,
+    ) -> Result<Vec<Verdict>> {
+        let what = format!("{} cases on the functions as {}", self.cases, told.variant);
+        let came = run.events.step("mirror", what, self.repeat(run, seed), |step| {
             let total = self.cases.into();
-            let came = search(variant, Some(&mut functions), self.cases, seed, |done| {
+            let came = search(&mut subject, self.cases, seed, |done| {
                 if done % 256 == 0 {
                     step.progress(done, total, "");
                 }
@@ -106,70 +136,26 @@ impl Args {
             Ok((came, Outcome::new(result)))
         })?;
         let found = match came {
-            Ok(found) => {
-                std::fs::remove_dir_all(&folder).context("removing what was compiled")?;
-                found
-            }
+            Ok(found) => found,
             Err(differs) => {
-                let kept = Kept { variant, case: differs.case };
-                return Ok(vec![told.differs(&folder, &kept, &differs.difference)?]);
+                let story = subject.tell(&differs.case);
+                let kept = keep(differs.case);
+                return Ok(vec![told.differs(&kept, &story, &differs.difference)?]);
             }
         };
-        let mut verdicts = vec![told.same(variant, &found)];
-        let tally = self.bounded.then(|| self.every_state(run, variant, &repeat)).transpose()?;
-        for property in Property::ALL {
-            if property == Property::LeftOut && !variant.leaves_out() {
+        let mut verdicts = vec![told.same(&found)];
+        for &property in L::WATCHED.iter().filter(|it| told.can_break(**it)) {
+            let tally = tally.as_ref();
+            if !found.broken.contains_key(&property) {
+                verdicts.push(told.kept(property, &found, tally));
                 continue;
             }
-            verdicts.push(self.property(variant, property, seed, &found, tally.as_ref(), told)?);
+            let (case, broken) = smallest(&mut subject, property, self.cases, seed)
+                .context("the case that broke it, again")?;
+            let story = subject.tell(&case);
+            verdicts.push(told.broken(&keep(case), &story, &broken, &found, tally)?);
         }
         Ok(verdicts)
-    }
-
-    fn property(
-        &self,
-        variant: Variant,
-        property: Property,
-        seed: u64,
-        found: &Found,
-        tally: Option<&Tally>,
-        told: &Told,
-    ) -> Result<Verdict> {
-        match found.broken.contains_key(&property) {
-            true => {
-                let (case, broken) = smallest(variant, property, self.cases, seed)
-                    .context("the case that broke it, again")?;
-                told.broken(&Kept { variant, case }, &broken, found, tally)
-            }
-            false => Ok(told.kept(variant, property, found, tally)),
-        }
-    }
-
-    /// Every state of every small guest, on all processors.
-    fn every_state(&self, run: &Run, variant: Variant, repeat: &str) -> Result<Tally> {
-        let (blocks, pages) = BOUNDED;
-        let what = format!("every state of {blocks} blocks of {pages} pages, as {variant}");
-        run.events.step("bounded", what, repeat, |step| {
-            let guests = bounded::guests(variant, blocks, pages);
-            let mut tally = Tally::default();
-            let (mut done, total) = (0, guests.len() as u64);
-            let lanes = std::thread::available_parallelism().map_or(1, usize::from);
-            for some in guests.chunks(lanes) {
-                std::thread::scope(|scope| {
-                    let lanes: Vec<_> = some
-                        .iter()
-                        .map(|guest| scope.spawn(move || bounded::check(variant, guest)))
-                        .collect();
-                    for lane in lanes {
-                        tally.add(lane.join().expect("looking at states does not panic"));
-                    }
-                });
-                done += some.len() as u64;
-                step.progress(done, total, "");
-            }
-            let outcome = Outcome::new(format!("{} states", tally.states));
-            Ok((tally, outcome))
-        })
     }
 
     fn seed(&self) -> u64 {
@@ -184,10 +170,29 @@ impl Args {
     }
 }
 
-/// Tells a case in words.
-fn story(run: &Run, kept: &Kept) {
-    for line in pcram_functions::v1_0::story::tell(kept.variant, &kept.case) {
-        let step = "mirror".to_owned();
-        run.events.send(Event::Note { step, text: format!("          {line}") });
-    }
+/// Every state of every small guest, on all processors.
+fn every_state(run: &Run, variant: Variant, repeat: &str) -> Result<Tally> {
+    let (blocks, pages) = BOUNDED;
+    let what = format!("every state of {blocks} blocks of {pages} pages, as {variant}");
+    run.events.step("bounded", what, repeat, |step| {
+        let guests = bounded::guests(variant, blocks, pages);
+        let mut tally = Tally::default();
+        let (mut done, total) = (0, guests.len() as u64);
+        let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+        for some in guests.chunks(lanes) {
+            std::thread::scope(|scope| {
+                let lanes: Vec<_> = some
+                    .iter()
+                    .map(|guest| scope.spawn(move || bounded::check(variant, guest)))
+                    .collect();
+                for lane in lanes {
+                    tally.add(lane.join().expect("looking at states does not panic"));
+                }
+            });
+            done += some.len() as u64;
+            step.progress(done, total, "");
+        }
+        let outcome = Outcome::new(format!("{} states", tally.states));
+        Ok((tally, outcome))
+    })
 }

@@ -1,14 +1,15 @@
 //! A case in a file, and run again from there.
 
 use super::super::{Revision, Run, aim, steps};
-use super::story;
 use crate::cache::write_atomically;
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
-use crate::functions::{compile, unit};
+use crate::functions::{Unit, load_ram, load_v1_0};
 use crate::machine::shell_word;
 use anyhow::{Context, Result};
-use pcram_functions::v1_0::{Case, Functions, run as run_case};
+use pcram_functions::lockstep::Lockstep;
+use pcram_functions::{ram, v1_0};
+use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -16,12 +17,14 @@ use std::path::{Path, PathBuf};
 
 /// A case, and whose code it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Kept {
-    /// Whose code.
-    pub variant: Variant,
-    /// The case.
-    pub case: Case,
+#[serde(tag = "of", deny_unknown_fields)]
+pub(super) enum Kept {
+    /// The save and load path of QEMU 1.0.
+    #[serde(rename = "1.0")]
+    V1_0 { variant: Variant, case: v1_0::Case },
+    /// The save loop of migration/ram.c.
+    #[serde(rename = "migration/ram.c")]
+    Ram { tree: Tree, case: ram::Case },
 }
 
 impl Kept {
@@ -43,7 +46,11 @@ impl Kept {
         let kept: Kept = serde_json::from_str(&text)
             .map_err(|error| Failure::usage(format!("{error}; `mirror` writes such files")))
             .with_context(what)?;
-        kept.case.check().map_err(|why| Failure::usage(why.to_owned())).with_context(what)?;
+        let sound = match &kept {
+            Kept::V1_0 { case, .. } => case.check(),
+            Kept::Ram { case, .. } => case.check(),
+        };
+        sound.map_err(Failure::usage).with_context(what)?;
         Ok(kept)
     }
 }
@@ -51,14 +58,42 @@ impl Kept {
 /// Runs a case again: through the mirror, and through a tree's functions where one was named.
 pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit> {
     let kept = Kept::read(file)?;
-    let Kept { variant, case } = &kept;
-    let mut functions = functions(run, revision, *variant)?;
-    let with = if functions.is_some() { "functions and mirror" } else { "the mirror alone" };
-    let repeat =
-        run.repeat(&format!("mirror replay {}", shell_word(&file.to_string_lossy())), revision);
-    run.events.step("replay", format!("{with}, as {variant}"), repeat, |step| {
-        story(run, &kept);
-        let came = match run_case(*variant, functions.as_mut(), case) {
+    let named = revision.name.is_some() || revision.git_url.is_some() || revision.tree.is_some();
+    let folder = run.folder.dir.join("functions");
+    let object = match named {
+        true => Some(object(run, revision, &kept, &folder)?),
+        false => None,
+    };
+    let object = object.as_deref();
+    let replay = format!("mirror replay {}", shell_word(&file.to_string_lossy()));
+    let repeat = run.repeat(&replay, revision);
+    let exit = match &kept {
+        Kept::V1_0 { variant, case } => {
+            let functions = object.map(load_v1_0).transpose()?;
+            again(run, v1_0::Subject { variant: *variant, functions }, case, named, &repeat)?
+        }
+        Kept::Ram { tree, case } => {
+            let functions = object.map(load_ram).transpose()?;
+            again(run, ram::Subject { tree: *tree, functions }, case, named, &repeat)?
+        }
+    };
+    if named {
+        fs::remove_dir_all(&folder).context("removing what was compiled")?;
+    }
+    Ok(exit)
+}
+
+fn again<L: Lockstep>(
+    run: &Run,
+    mut subject: L,
+    case: &L::Case,
+    functions: bool,
+    repeat: &str,
+) -> Result<Exit> {
+    let with = if functions { "the functions and the mirror" } else { "the mirror alone" };
+    run.events.step("replay", with, repeat, |step| {
+        run.tell_story(&subject.tell(case));
+        let came = match subject.run(case, functions) {
             Ok(outcome) => outcome,
             Err(difference) => {
                 return Ok((Exit::PromiseFailed, Outcome::new(difference.to_string())));
@@ -67,10 +102,10 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
         for broken in &came.broken {
             step.note(format!("step {}: {}: {}", broken.step + 1, broken.property, broken.seen));
         }
-        if let Some((at, undefined)) = came.ended {
-            step.note(format!("step {}: {undefined}", at + 1));
+        if let Some((at, ended)) = came.ended {
+            step.note(format!("step {}: {ended}", at + 1));
         }
-        let differ = if functions.is_some() { ", and the two do not differ" } else { "" };
+        let differ = if functions { ", and the two do not differ" } else { "" };
         Ok(match came.broken.len() {
             0 => (Exit::AllHeld, Outcome::new(format!("no property is broken{differ}"))),
             1 => (Exit::PromiseFailed, Outcome::new(format!("1 property is broken{differ}"))),
@@ -79,25 +114,39 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
     })
 }
 
-/// The functions of the tree that was named: without the series where the case is about stock.
-fn functions(run: &Run, revision: &Revision, variant: Variant) -> Result<Option<Functions>> {
-    if revision.name.is_none() && revision.git_url.is_none() && revision.tree.is_none() {
-        return Ok(None);
-    }
+/// The functions of the tree that was named, compiled: without the series where the case is about
+/// stock.
+fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<PathBuf> {
     let aim = aim::aim(run, revision, run.global.offline)?;
     let source = steps::source(run, revision, &aim)?;
-    let tree = match variant {
-        Variant::Stock => source.tree.clone(),
-        _ => steps::apply(run, revision, &aim, &source)?.1.tree,
+    let stock = match kept {
+        Kept::V1_0 { variant, .. } => *variant == Variant::Stock,
+        Kept::Ram { tree, .. } => !tree.external,
     };
-    let unit = unit(&run.cache, &tree)?;
-    if unit.variant != variant {
-        let text =
-            format!("the case is about code as {variant}, the tree has it as {}", unit.variant);
+    let tree = match stock {
+        true => source.tree.clone(),
+        false => steps::apply(run, revision, &aim, &source)?.1.tree,
+    };
+    let unit = Unit::of_tree(&run.cache, &tree)?;
+    let fits = match (&unit, kept) {
+        (Unit::V1_0(unit), Kept::V1_0 { variant, .. }) => unit.variant == *variant,
+        (Unit::Ram(unit), Kept::Ram { tree, .. }) => unit.tree == *tree,
+        _ => false,
+    };
+    if !fits {
+        let text = "the case is about other code than that of this tree; with no revision behind it, \
+                    the mirror alone is run";
         return Err(Failure::usage(text).into());
     }
-    let folder = run.folder.dir.join("functions");
-    let functions = compile(&unit, &folder)?;
-    fs::remove_dir_all(&folder).context("removing what was compiled")?;
-    Ok(Some(functions))
+    unit.compile(folder)
+}
+
+impl Run {
+    /// Tells a case in words.
+    pub(super) fn tell_story(&self, story: &[String]) {
+        for line in story {
+            let step = "mirror".to_owned();
+            self.events.send(Event::Note { step, text: format!("          {line}") });
+        }
+    }
 }

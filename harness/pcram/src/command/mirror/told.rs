@@ -1,128 +1,131 @@
 //! What came of a tree's functions, as rows.
 
+use super::Run;
 use super::kept::Kept;
-use super::{Run, story};
+use crate::command::program;
 use crate::event::{Event, Figure, Row, Verdict};
+use crate::machine::shell_word;
 use anyhow::Result;
-use pcram_functions::v1_0::lockstep::Difference;
-use pcram_functions::v1_0::properties::Broken;
-use pcram_functions::v1_0::search::Found;
+use pcram_functions::lockstep::{Broken, Difference};
+use pcram_functions::search::Found;
+use pcram_mirror::v1_0::Property;
 use pcram_mirror::v1_0::bounded::Tally;
-use pcram_mirror::v1_0::{Property, Variant};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Where rows go, and what they have in common.
 pub(super) struct Told<'a> {
     run: &'a Run,
     revision: &'a str,
+    /// Whose code it is, in a word.
+    pub variant: String,
     repeat: String,
     begun: Instant,
 }
 
+/// A case that was kept, with what is said of it.
+struct Shown<'a> {
+    folder: PathBuf,
+    replay: String,
+    story: &'a [String],
+}
+
 impl<'a> Told<'a> {
-    pub(super) fn new(run: &'a Run, revision: &'a str, repeat: String) -> Told<'a> {
-        Told { run, revision, repeat, begun: Instant::now() }
+    pub(super) fn new(run: &'a Run, revision: &'a str, variant: String, repeat: String) -> Self {
+        Told { run, revision, variant, repeat, begun: Instant::now() }
+    }
+
+    /// Whether such code can break a property: stock leaves nothing out.
+    pub(super) fn can_break(&self, property: Property) -> bool {
+        property != Property::LeftOut || self.variant != "stock"
     }
 
     /// No case showed a difference.
-    pub(super) fn same(&self, variant: Variant, found: &Found) -> Verdict {
+    pub(super) fn same(&self, found: &Found) -> Verdict {
         let Found { cases, calls, ended, .. } = found;
-        let summary = format!(
-            "{cases} cases, {calls} calls: returned, wrote and left the same; {ended} cases ended \
-             where the C does what it does not define"
-        );
-        self.row(variant, "functions", Verdict::Held, summary, Vec::new(), None)
+        let mut summary =
+            format!("{cases} cases, {calls} calls: returned, wrote and left the same");
+        if *ended > 0 {
+            let why = "where the C does what it does not define, or aborts";
+            summary += &format!("; {ended} cases ended {why}");
+        }
+        self.row("functions", Verdict::Held, summary, Vec::new(), None)
     }
 
     /// A case showed one.
     pub(super) fn differs(
         &self,
-        folder: &Path,
         kept: &Kept,
+        story: &[String],
         difference: &Difference,
     ) -> Result<Verdict> {
-        let file = kept.keep(folder)?;
-        let (evidence, folder) = (self.evidence(&file), Some(folder.to_owned()));
+        let shown = self.keep("functions", kept, story)?;
         let summary = difference.to_string();
-        let row = self.row(kept.variant, "functions", Verdict::Failed, summary, evidence, folder);
-        story(self.run, kept);
-        Ok(row)
+        Ok(self.row("functions", Verdict::Failed, summary, Vec::new(), Some(shown)))
     }
 
-    /// No case, and no state, broke a property.
-    pub(super) fn kept(
-        &self,
-        variant: Variant,
-        property: Property,
-        found: &Found,
-        tally: Option<&Tally>,
-    ) -> Verdict {
-        let (states, broken) = match tally {
-            Some(tally) => {
-                let broken = tally.broken.get(&property);
-                (format!(" and {} states", tally.states), broken)
-            }
-            None => (String::new(), None),
-        };
+    /// No case broke a property; a state may have.
+    pub(super) fn kept(&self, property: Property, found: &Found, tally: Option<&Tally>) -> Verdict {
+        let states = tally.map_or(String::new(), |it| format!(" and {} states", it.states));
+        let broken = tally.and_then(|tally| tally.broken.get(&property));
         let (verdict, summary) = match broken {
             None => (Verdict::Held, format!("{property}: {} cases{states}", found.cases)),
             Some((count, example)) => {
                 (Verdict::Failed, format!("broken in {count} states: {property}; {example}"))
             }
         };
-        self.row(variant, property.name(), verdict, summary, Vec::new(), None)
+        self.row(property.name(), verdict, summary, Vec::new(), None)
     }
 
     /// Cases broke a property; this is a small one.
     pub(super) fn broken(
         &self,
         kept: &Kept,
+        story: &[String],
         broken: &Broken,
         found: &Found,
         tally: Option<&Tally>,
     ) -> Result<Verdict> {
-        let property = broken.property;
-        let name = format!("mirror.{}.{}", kept.variant, property.name());
-        let folder = self.run.folder.dir.join(name);
-        let file = kept.keep(&folder)?;
-        let mut evidence = self.evidence(&file);
-        evidence.push(Figure::new("cases that break it", found.broken[&property]));
-        if let Some((count, example)) = tally.and_then(|tally| tally.broken.get(&property)) {
+        let Broken { property, step, seen } = broken;
+        let shown = self.keep(property.name(), kept, story)?;
+        let count = found.broken[property];
+        let mut evidence = vec![Figure::new("cases that break it", count)];
+        if let Some(tally) = tally {
+            evidence.push(Figure::new("states", tally.states));
+        }
+        if let Some((count, example)) = tally.and_then(|tally| tally.broken.get(property)) {
             evidence.push(Figure::new("states that break it", count));
             evidence.push(Figure::new("smallest state", example));
         }
-        let summary = format!(
-            "broken in {} of {} cases: {property}; step {}: {}",
-            found.broken[&property],
-            found.cases,
-            broken.step + 1,
-            broken.seen
-        );
-        let (variant, failed) = (kept.variant, Verdict::Failed);
-        let verdict = self.row(variant, property.name(), failed, summary, evidence, Some(folder));
-        story(self.run, kept);
-        Ok(verdict)
+        let cases = found.cases;
+        let summary =
+            format!("broken in {count} of {cases} cases: {property}; step {}: {seen}", step + 1);
+        Ok(self.row(property.name(), Verdict::Failed, summary, evidence, Some(shown)))
     }
 
-    fn evidence(&self, file: &Path) -> Vec<Figure> {
-        let replay = format!("{} mirror replay {}", crate::command::program(), file.display());
-        vec![Figure::new("replay", replay)]
+    fn keep<'s>(&self, name: &str, kept: &Kept, story: &'s [String]) -> Result<Shown<'s>> {
+        let folder = self.run.folder.dir.join(format!("mirror.{}.{name}", self.variant));
+        let file = kept.keep(&folder)?;
+        let replay = format!("{} mirror replay {}", program(), shell_word(&file.to_string_lossy()));
+        Ok(Shown { folder, replay, story })
     }
 
     fn row(
         &self,
-        variant: Variant,
         name: &str,
         verdict: Verdict,
         summary: String,
         evidence: Vec<Figure>,
-        folder: Option<PathBuf>,
+        shown: Option<Shown>,
     ) -> Verdict {
+        let (folder, repeat, story) = match shown {
+            Some(Shown { folder, replay, story }) => (Some(folder), replay, story),
+            None => (None, self.repeat.clone(), &[][..]),
+        };
         self.run.events.send(Event::Row(Row {
-            id: format!("mirror.{variant}.{name}"),
+            id: format!("mirror.{}.{name}", self.variant),
             promise: "mirror".into(),
-            title: format!("the functions as {variant}"),
+            title: format!("the functions as {}", self.variant),
             revision: self.revision.into(),
             machine: String::new(),
             verdict,
@@ -130,8 +133,9 @@ impl<'a> Told<'a> {
             evidence,
             seconds: self.begun.elapsed().as_secs_f64(),
             folder,
-            repeat: self.repeat.clone(),
+            repeat,
         }));
+        self.run.tell_story(story);
         verdict
     }
 }

@@ -1,13 +1,13 @@
-//! Which of a tree's functions make up a unit that compiles alone.
+//! Which functions of QEMU 1.0 make up a unit that compiles alone.
 
 use crate::extract::{Definitions, ExtractError};
 use pcram_mirror::v1_0::Variant;
 
-/// The files of QEMU 1.0 that [`v1_0`] takes from, as they are called in the tree.
-pub const V1_0_FILES: [&str; 4] = ["qemu-queue.h", "cpu-all.h", "exec.c", "arch_init.c"];
+/// The files of QEMU 1.0 that [`unit`] takes from, as they are called in the tree.
+pub const FILES: [&str; 4] = ["qemu-queue.h", "cpu-all.h", "exec.c", "arch_init.c"];
 
-const BEFORE: &str = include_str!("../c/v1_0/before.h");
-const AFTER: &str = include_str!("../c/v1_0/after.c");
+const BEFORE: &str = include_str!("../../c/v1_0/before.h");
+const AFTER: &str = include_str!("../../c/v1_0/after.c");
 
 /// Types and inline functions of cpu-all.h that every variant has.
 const CPU_ALL: &[&str] = &["RAM_PREALLOC_MASK", "RAMBlock", "RAMList", "MIGRATION_DIRTY_FLAG"];
@@ -56,12 +56,12 @@ pub struct Unit {
     pub text: String,
 }
 
-/// The unit of a tree of QEMU 1.0, whose files are `files`, in the order of [`V1_0_FILES`].
+/// The unit of a tree of QEMU 1.0, whose files are `files`, in the order of [`FILES`].
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn v1_0(files: [&str; 4]) -> Result<Unit, ExtractError> {
+pub fn unit(files: [&str; 4]) -> Result<Unit, ExtractError> {
     let [queue, cpu_all, exec, arch_init] = files;
     let cpu_all = Definitions::of("cpu-all.h", cpu_all);
     let exec = Definitions::of("exec.c", exec);

@@ -1,10 +1,7 @@
 //! Many cases, one after the other; and the smallest that shows something.
 
-use super::case::{Case, cases};
-use super::ffi::Functions;
-use super::lockstep::{Difference, run};
-use super::properties::Broken;
-use pcram_mirror::v1_0::{Property, Variant};
+use crate::lockstep::{Broken, Difference, Lockstep};
+use pcram_mirror::v1_0::Property;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,9 +24,9 @@ pub struct Found {
 
 /// A small case in which the two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Differs {
+pub struct Differs<C> {
     /// The case.
-    pub case: Case,
+    pub case: C,
     /// In what they differ.
     pub difference: Difference,
 }
@@ -39,16 +36,15 @@ pub struct Differs {
 /// # Errors
 ///
 /// The smallest case that was found in which functions and mirror differ.
-pub fn search(
-    variant: Variant,
-    mut functions: Option<&mut Functions>,
+pub fn search<L: Lockstep>(
+    subject: &mut L,
     count: u32,
     seed: u64,
     mut progress: impl FnMut(u64),
-) -> Result<Found, Box<Differs>> {
+) -> Result<Found, Box<Differs<L::Case>>> {
     let mut found = Found::default();
     let mut last = None;
-    let differs = first(count, seed, |case| match run(variant, functions.as_deref_mut(), case) {
+    let differs = first::<L>(count, seed, |case| match subject.run(case, true) {
         Ok(outcome) => {
             found.cases += 1;
             found.calls += outcome.calls;
@@ -66,7 +62,7 @@ pub fn search(
     });
     match (differs, last) {
         (Some(case), Some(difference)) => {
-            let difference = run(variant, functions, &case).err().unwrap_or(difference);
+            let difference = subject.run(&case, true).err().unwrap_or(difference);
             Err(Box::new(Differs { case, difference }))
         }
         _ => Ok(found),
@@ -74,23 +70,27 @@ pub fn search(
 }
 
 /// The smallest case among `count` that breaks a property, as the mirror has it.
-pub fn smallest(
-    variant: Variant,
+pub fn smallest<L: Lockstep>(
+    subject: &mut L,
     property: Property,
     count: u32,
     seed: u64,
-) -> Option<(Case, Broken)> {
-    let broken = |case: &Case| {
-        let outcome = run(variant, None, case).ok()?;
+) -> Option<(L::Case, Broken)> {
+    let mut broken = |case: &L::Case| {
+        let outcome = subject.run(case, false).ok()?;
         outcome.broken.into_iter().find(|broken| broken.property == property)
     };
-    let case = first(count, seed, |case| broken(case).is_none())?;
+    let case = first::<L>(count, seed, |case| broken(case).is_none())?;
     let seen = broken(&case)?;
     Some((case, seen))
 }
 
 /// The first of `count` cases for which `holds` does not, made as small as it goes.
-fn first(count: u32, seed: u64, mut holds: impl FnMut(&Case) -> bool) -> Option<Case> {
+fn first<L: Lockstep>(
+    count: u32,
+    seed: u64,
+    mut holds: impl FnMut(&L::Case) -> bool,
+) -> Option<L::Case> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -102,21 +102,21 @@ fn first(count: u32, seed: u64, mut holds: impl FnMut(&Case) -> bool) -> Option<
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let holds_of = RefCell::new(&mut holds);
-    let came = runner.run(&cases(), |case| match (holds_of.borrow_mut())(&case) {
+    let came = runner.run(&L::cases(), |case| match (holds_of.borrow_mut())(&case) {
         true => Ok(()),
         false => Err(TestCaseError::fail("it does not hold")),
     });
     match came {
-        Err(TestError::Fail(_, case)) => Some(shortened(case, holds)),
+        Err(TestError::Fail(_, case)) => Some(shortened::<L>(case, holds)),
         _ => None,
     }
 }
 
 /// The case without any step, page or block that it can do without: proptest makes what there is
 /// simpler, but takes a step out of a migration only together with others.
-fn shortened(mut case: Case, mut holds: impl FnMut(&Case) -> bool) -> Case {
+fn shortened<L: Lockstep>(mut case: L::Case, mut holds: impl FnMut(&L::Case) -> bool) -> L::Case {
     loop {
-        let smaller = smaller(&case).into_iter().find(|smaller| !holds(smaller));
+        let smaller = L::smaller(&case).into_iter().find(|smaller| !holds(smaller));
         match smaller {
             Some(smaller) => case = smaller,
             None => return case,
@@ -124,52 +124,40 @@ fn shortened(mut case: Case, mut holds: impl FnMut(&Case) -> bool) -> Case {
     }
 }
 
-/// The case with one thing less, in every way.
-fn smaller(case: &Case) -> Vec<Case> {
-    let mut all = Vec::new();
-    for at in (0..case.steps.len()).rev() {
-        let mut smaller = case.clone();
-        smaller.steps.remove(at);
-        all.push(smaller);
-    }
-    for at in 0..case.blocks.len() {
-        let mut smaller = case.clone();
-        if case.blocks[at].pages > 1 {
-            smaller.blocks[at].pages -= 1;
-        } else if at + 1 == case.blocks.len() && at > 0 {
-            smaller.blocks.pop();
-        } else {
-            continue;
-        }
-        all.push(smaller);
-    }
-    for at in 0..case.blocks.len() {
-        if case.blocks[at].left_out {
-            let mut smaller = case.clone();
-            smaller.blocks[at].left_out = false;
-            all.push(smaller);
-        }
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ram, v1_0};
+    use pcram_mirror::ram::Tree;
+    use pcram_mirror::v1_0::Variant;
+
+    fn old(variant: Variant) -> v1_0::Subject {
+        v1_0::Subject { variant, functions: None }
+    }
 
     #[test]
     fn as_released_and_as_carried_no_case_breaks_a_property() {
         for variant in [Variant::Stock, Variant::Carried] {
-            let found = search(variant, None, 2_000, 1, |_| {}).unwrap();
+            let found = search(&mut old(variant), 2_000, 1, |_| {}).unwrap();
             assert_eq!((found.cases, found.broken), (2_000, BTreeMap::new()), "{variant}");
             assert!(found.calls > 20_000 && found.ended < 400, "{variant}: {}", found.calls);
+        }
+        for external in [false, true] {
+            let mut subject = ram::Subject {
+                tree: Tree { external, named_files: true, ..Tree::default() },
+                functions: None,
+            };
+            let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
+            assert_eq!((found.cases, found.broken), (2_000, BTreeMap::new()));
+            assert!(found.calls > 20_000, "{}", found.calls);
         }
     }
 
     #[test]
     fn as_posted_each_property_has_a_small_case_that_breaks_it() {
         for property in Property::ALL {
-            let (case, broken) = smallest(Variant::Posted, property, 20_000, 1).unwrap();
+            let mut posted = old(Variant::Posted);
+            let (case, broken) = smallest(&mut posted, property, 20_000, 1).unwrap();
             assert_eq!(broken.property, property);
             assert!(case.blocks.len() <= 3 && case.steps.len() <= 8, "{case:?}");
         }
@@ -177,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_cases() {
-        let found = |seed| search(Variant::Posted, None, 300, seed, |_| {}).unwrap();
+        let found = |seed| search(&mut old(Variant::Posted), 300, seed, |_| {}).unwrap();
         assert_eq!(found(7), found(7));
         assert_ne!(found(7), found(8));
     }

@@ -3,38 +3,13 @@
 use super::case::{Block, Call, Case, Step};
 use super::ffi::{Aborted, Functions, View};
 use super::guest::{In, Into, Memory, Out, write};
-use super::properties::{Broken, Watch};
+use super::properties::Watch;
+use crate::lockstep::{Difference, Outcome};
 use pcram_mirror::v1_0::load::Incoming;
 use pcram_mirror::v1_0::{PAGE, Ram, Undefined, Variant};
-use thiserror::Error;
 
 /// The most blocks that there are in the course of a case.
 const MOST_ALLOCATED: usize = 12;
-
-/// The functions and the mirror differ.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("step {}: {what}: the C has {c}, the mirror {mirror}", step + 1)]
-pub struct Difference {
-    /// The index of the step.
-    pub step: usize,
-    /// In what.
-    pub what: &'static str,
-    /// What the C has.
-    pub c: String,
-    /// What the mirror has.
-    pub mirror: String,
-}
-
-/// What came of a case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Calls that were made on each side.
-    pub calls: u64,
-    /// The step at which the C would do what it does not define, or ends QEMU; the case ends there.
-    pub ended: Option<(usize, Undefined)>,
-    /// Properties that were broken, each once, in the order of the steps.
-    pub broken: Vec<Broken>,
-}
 
 /// Runs a case. Without functions, only the mirror runs and the properties are watched.
 ///
@@ -307,7 +282,7 @@ impl Rig<'_> {
 
     fn end(&mut self, undefined: Option<Undefined>) {
         if let Some(undefined) = undefined {
-            self.outcome.ended.get_or_insert((self.step, undefined));
+            self.outcome.ended.get_or_insert((self.step, undefined.to_string()));
         }
     }
 

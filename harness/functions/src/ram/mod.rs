@@ -1,0 +1,46 @@
+//! The save loop of migration/ram.c and its mirror, driven through the same steps.
+
+pub mod case;
+pub mod ffi;
+pub mod rig;
+pub mod unit;
+
+pub use case::{Case, Step};
+pub use ffi::Functions;
+
+use crate::lockstep::{Difference, Lockstep, Outcome};
+use pcram_mirror::ram::Tree;
+use pcram_mirror::v1_0::Property;
+use proptest::strategy::Strategy;
+
+/// The functions of one tree, and their mirror.
+pub struct Subject {
+    /// What the tree has.
+    pub tree: Tree,
+    /// The functions, where they are at hand.
+    pub functions: Option<Functions>,
+}
+
+impl Lockstep for Subject {
+    type Case = Case;
+
+    /// Where a page lies in its block is not asked: the bitmap has no bit for any other.
+    const WATCHED: &'static [Property] =
+        &[Property::LeftOut, Property::Complete, Property::Ends, Property::Accounting];
+
+    fn cases() -> impl Strategy<Value = Case> {
+        case::cases()
+    }
+
+    fn smaller(case: &Case) -> Vec<Case> {
+        case.smaller()
+    }
+
+    fn tell(&self, case: &Case) -> Vec<String> {
+        case.tell()
+    }
+
+    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
+        rig::run(self.tree, self.functions.as_mut().filter(|_| functions), case)
+    }
+}
