@@ -39,6 +39,7 @@ mod linux_moves;
 mod live;
 mod mem_path;
 mod mismatch;
+mod moved;
 mod once;
 mod option;
 mod other_targets;

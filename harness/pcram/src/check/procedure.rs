@@ -19,6 +19,7 @@ use super::linux_moves::LinuxMoves;
 use super::live::Live;
 use super::mem_path::MemPath;
 use super::mismatch::Mismatch;
+use super::moved::Moved;
 use super::omission::Omission;
 use super::option::Offered;
 use super::other_targets::OtherTargets;
@@ -71,6 +72,8 @@ pub enum Procedure {
     Omission(Omission),
     /// The RAM section of a stopped guest is what the mirror foretells.
     Foretold(Foretold),
+    /// Blocks that are looked up meanwhile are in the stream all the same.
+    Moved(Moved),
     /// A new QEMU takes over from one with a RAM file, in the mode cpr-transfer.
     CprTransfer(CprTransfer),
     /// What QEMU tells of a migration or a snapshot is what the stream has, without the block.
@@ -129,6 +132,7 @@ impl Procedure {
             Procedure::CapabilityRefused(it) => it.check(trial),
             Procedure::Omission(it) => it.check(trial),
             Procedure::Foretold(it) => it.check(trial),
+            Procedure::Moved(it) => it.check(trial),
             Procedure::CprTransfer(it) => it.check(trial),
             Procedure::Accounting(it) => it.check(trial),
             Procedure::DirtyRate(it) => it.check(trial),
