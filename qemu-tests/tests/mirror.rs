@@ -48,7 +48,7 @@ fn the_functions_of_qemu_1_0_do_what_their_mirror_does() {
         assert_eq!(told.verdict(&format!("mirror.{row}")), "held");
     }
     let said = told.row("mirror.carried.functions")["summary"].as_str().unwrap();
-    assert!(said.starts_with("10000 cases, 18"), "{said}");
+    assert!(said.starts_with("10000 cases, 17"), "{said}");
     assert!(told.of("row").all(|row| row["id"] != "mirror.stock.left-out"));
 }
 
@@ -213,6 +213,7 @@ fn each_case_that_is_kept_breaks_what_it_is_named_after() {
             "posted.left-out" => "a block that is left out has no page in the stream",
             "posted.complete" => "every page of every other block is in the stream",
             "posted.ends" => "the loop of ram_save_block() never ends",
+            "posted.aborts" => "QEMU aborts: bad ram offset",
             "posted.inside" => "nothing outside a block is read or written",
             "posted.accounting" => "what is counted as remaining is what is yet to be sent",
             other => panic!("{other} is named after nothing"),
@@ -220,5 +221,5 @@ fn each_case_that_is_kept_breaks_what_it_is_named_after() {
         assert!(told.text().contains(words), "{}", told.text());
         seen += 1;
     }
-    assert_eq!(seen, 5);
+    assert_eq!(seen, 6);
 }

@@ -52,6 +52,8 @@ pub struct Difference {
 pub struct Outcome {
     /// Calls that were made on each side.
     pub calls: u64,
+    /// How often the loop that sends a page was called, by these or by what they call.
+    pub loops: u64,
     /// The step at which the C would do what it does not define, or ends QEMU, and what that is; the
     /// case ends there.
     pub ended: Option<(usize, String)>,

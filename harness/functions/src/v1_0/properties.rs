@@ -74,7 +74,7 @@ impl Watch {
 
     /// The stream is whole: what it brings to a destination.
     fn ended(&mut self, step: usize, ram: &Ram, memory: &Memory, written: &[u8]) {
-        let mut there = Destination::new(ram, written);
+        let mut there = Destination::new(written);
         let mut incoming = Incoming::new(Variant::Stock, ram.list.clone());
         while there.input.at < written.len() {
             match incoming.ram_load(&mut there, 4) {
@@ -124,10 +124,10 @@ struct Destination<'a> {
 }
 
 impl<'a> Destination<'a> {
-    fn new(ram: &Ram, stream: &'a [u8]) -> Destination<'a> {
+    fn new(stream: &'a [u8]) -> Destination<'a> {
         Destination {
             input: In { stream, at: 0, error: 0 },
-            memory: Memory::new(ram.list.blocks.len()),
+            memory: Memory::default(),
             sent: BTreeSet::new(),
         }
     }

@@ -2,14 +2,11 @@
 
 use super::case::{Block, Call, Case, Step};
 use super::ffi::{Aborted, Functions, View};
-use super::guest::{In, Into, Memory, Out, write};
+use super::guest::{Buffer, In, Into, MOST_ALLOCATED, Memory, Out, write};
 use super::properties::Watch;
 use crate::lockstep::{Difference, Outcome};
 use pcram_mirror::v1_0::load::Incoming;
 use pcram_mirror::v1_0::{PAGE, Ram, Undefined, Variant};
-
-/// The most blocks that there are in the course of a case.
-const MOST_ALLOCATED: usize = 12;
 
 /// Runs a case. Without functions, only the mirror runs and the properties are watched.
 ///
@@ -21,16 +18,13 @@ pub fn run(
     functions: Option<&mut Functions>,
     case: &Case,
 ) -> Result<Outcome, Difference> {
-    let plugs = case.steps.iter().filter(|step| matches!(step, Step::Plug(_))).count();
-    let blocks = (case.blocks.len() + plugs).min(MOST_ALLOCATED);
-    let memory = Memory::new(blocks);
     let mut rig = Rig {
-        c_memory: if functions.is_some() { memory.clone() } else { Memory::default() },
         functions,
         ram: Ram::new(variant),
-        memory,
+        memory: Memory::default(),
+        c_memory: Memory::default(),
         loading: None,
-        written: Vec::new(),
+        written: Buffer::default(),
         begun: 0,
         error: 0,
         views: Default::default(),
@@ -38,21 +32,10 @@ pub fn run(
         outcome: Outcome::default(),
         step: 0,
     };
-    if let Some(functions) = &mut rig.functions {
-        functions.reset();
-    }
-    for &block in &case.blocks {
-        rig.plug(block)?;
-    }
-    for (at, step) in case.steps.iter().enumerate() {
-        rig.step = at;
-        rig.take(step)?;
-        if rig.outcome.ended.is_some() {
-            break;
-        }
-    }
-    rig.outcome.broken = rig.watch.broken;
-    Ok(rig.outcome)
+    let came = rig.all(case);
+    // Where they differ, the C may have written anything.
+    rig.c_memory.changed_as(came.is_ok().then_some(&rig.memory));
+    came.map(|()| rig.outcome)
 }
 
 struct Rig<'a> {
@@ -63,7 +46,7 @@ struct Rig<'a> {
     /// The block of the page that was loaded last.
     loading: Option<usize>,
     /// All that the mirror wrote.
-    written: Vec<u8>,
+    written: Buffer,
     /// Where the last stage 1 began in it.
     begun: usize,
     error: i32,
@@ -75,6 +58,25 @@ struct Rig<'a> {
 }
 
 impl Rig<'_> {
+    fn all(&mut self, case: &Case) -> Result<(), Difference> {
+        if let Some(functions) = &mut self.functions {
+            functions.reset();
+        }
+        for &block in &case.blocks {
+            self.plug(block)?;
+        }
+        for (at, step) in case.steps.iter().enumerate() {
+            self.step = at;
+            self.take(step)?;
+            if self.outcome.ended.is_some() {
+                break;
+            }
+        }
+        self.outcome.broken = std::mem::take(&mut self.watch.broken);
+        self.outcome.loops = self.ram.loops;
+        Ok(())
+    }
+
     fn take(&mut self, step: &Step) -> Result<(), Difference> {
         match *step {
             Step::SaveLive(call) => self.save_live(call),
@@ -129,9 +131,6 @@ impl Rig<'_> {
         for memory in [&mut self.memory, &mut self.c_memory] {
             if let Some(page) = memory.page_mut(block, offset) {
                 write(page, byte, filled);
-            }
-            if self.functions.is_none() {
-                break;
             }
         }
         if let Some(functions) = &mut self.functions {
@@ -222,7 +221,8 @@ impl Rig<'_> {
     }
 
     fn load(&mut self, version: u8, damage: Option<(u16, u8)>) -> Result<(), Difference> {
-        let mut stream = self.written.clone();
+        let mut stream = Buffer::default();
+        stream.extend_from_slice(&self.written);
         if let (Some((at, added)), false) = (damage, stream.is_empty()) {
             let at = usize::from(at) % stream.len();
             stream[at] = stream[at].wrapping_add(added);
@@ -254,7 +254,7 @@ impl Rig<'_> {
                 if came.is_ok() {
                     self.same("bytes read", read, at as u64)?;
                 }
-                if self.memory != self.c_memory {
+                if !self.memory.is_like(&self.c_memory) {
                     return Err(self.differ("memory", "other bytes".into(), "its own".into()));
                 }
             }

@@ -115,7 +115,7 @@ pub fn check(variant: Variant, guest: &[(u64, bool)]) -> Tally {
     let mut list = RamList::default();
     for (place, &(pages, left_out)) in guest.iter().enumerate() {
         let offset = list.phys_dirty.len() as u64 * PAGE;
-        let (idstr, length) = (place.to_string(), pages * PAGE);
+        let (idstr, length) = (place.to_string().into(), pages * PAGE);
         list.blocks.push(RamBlock { idstr, offset, length, left_out, freed: false });
         list.phys_dirty.resize(list.phys_dirty.len() + pages as usize, 0);
     }
@@ -269,6 +269,8 @@ impl Save for Nowhere {
         // What a page holds has no say in which is sent.
         &[0]
     }
+
+    fn put_page(&mut self, _: usize, _: u64) {}
 
     fn clock_ns(&mut self) -> i64 {
         0

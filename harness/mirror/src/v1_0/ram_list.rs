@@ -1,12 +1,13 @@
 //! The list of RAM blocks, and which of their pages are dirty: exec.c and cpu-all.h.
 
 use super::{MIGRATION_DIRTY_FLAG, PAGE, Undefined};
+use std::sync::Arc;
 
 /// A RAM block (`RAMBlock`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RamBlock {
     /// Its name in the stream (`idstr`).
-    pub idstr: String,
+    pub idstr: Arc<str>,
     /// Where it begins in ram_addr space, in bytes.
     pub offset: u64,
     /// Its length in bytes.
@@ -66,12 +67,12 @@ impl RamList {
     /// Where the C aborts.
     pub fn alloc(&mut self, idstr: &str, size: u64, left_out: bool) -> Result<usize, Undefined> {
         let length = size.next_multiple_of(PAGE);
-        if self.iter().any(|block| block.idstr == idstr) {
+        if self.iter().any(|block| *block.idstr == *idstr) {
             return Err(Undefined::Registered);
         }
         let offset = self.find_ram_offset(length)?;
         let block = self.blocks.len();
-        let idstr = idstr.to_owned();
+        let idstr = idstr.into();
         self.blocks.push(RamBlock { idstr, offset, length, left_out, freed: false });
         self.order.insert(0, block);
         // Shrinks, too, as the C's realloc does.

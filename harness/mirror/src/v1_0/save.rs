@@ -30,6 +30,8 @@ pub trait Save {
     fn set_error(&mut self, errno: i32);
     /// The page of the block at this offset, as [`PAGE`] bytes; the offset may be outside it.
     fn page(&self, block: usize, offset: u64) -> &[u8];
+    /// Appends that page.
+    fn put_page(&mut self, block: usize, offset: u64);
     /// Nanoseconds (`qemu_get_clock_ns` of `rt_clock`).
     fn clock_ns(&mut self) -> i64;
     /// What a guest may stand still, in nanoseconds (`migrate_max_downtime`).
@@ -65,6 +67,8 @@ pub struct Ram {
     pub dirty_tracking: bool,
     /// The first page off its block that was looked at, and the first that was used.
     pub strays: [Option<Stray>; 2],
+    /// How often the loop was called.
+    pub loops: u64,
 }
 
 impl Ram {
@@ -78,6 +82,7 @@ impl Ram {
             bytes_transferred: 0,
             dirty_tracking: false,
             strays: [None; 2],
+            loops: 0,
         }
     }
 
@@ -88,6 +93,7 @@ impl Ram {
     ///
     /// Where the C does what is not defined, or aborts.
     pub fn ram_save_block(&mut self, f: &mut impl Save) -> Result<u64, Undefined> {
+        self.loops += 1;
         match self.variant {
             Variant::Carried => self.ram_save_block_carried(f),
             Variant::Stock | Variant::Posted => self.ram_save_block_posted(f),
@@ -203,9 +209,7 @@ impl Ram {
                 Ok(1)
             }
             None => {
-                let page: [u8; PAGE as usize] =
-                    f.page(block, offset).try_into().expect("a page has its size");
-                f.put(&page);
+                f.put_page(block, offset);
                 Ok(PAGE)
             }
         }

@@ -11,7 +11,7 @@ use crate::functions::{Unit, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use kept::Kept;
 use pcram_functions::lockstep::Lockstep;
-use pcram_functions::search::{search, smallest};
+use pcram_functions::search::{Found, search, smallest};
 use pcram_functions::{ram, v1_0};
 use pcram_mirror::v1_0::Variant;
 use pcram_mirror::v1_0::bounded::{self, Tally};
@@ -130,7 +130,14 @@ impl Args {
                 }
             });
             let result = match &came {
-                Ok(found) => format!("seed {seed}: {} calls on each side", found.calls),
+                Ok(found) => {
+                    let rate = found.loops as f64 / found.spent.as_secs_f64() / 1e3;
+                    let Found { calls, loops, .. } = found;
+                    format!(
+                        "seed {seed}: {calls} calls on each side, which make {loops} of the save \
+                         loop, {rate:.0} thousand a second"
+                    )
+                }
                 Err(_) => format!("seed {seed}: they differ"),
             };
             Ok((came, Outcome::new(result)))
