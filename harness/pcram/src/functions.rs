@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
 use pcram_functions::{ram, v1_0};
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -74,7 +75,15 @@ impl Unit {
         }
     }
 
-    /// Compiles it in `folder`, which keeps it; gives the shared object.
+    /// What has to be known of it to call what was compiled.
+    fn about(&self) -> Value {
+        match self {
+            Unit::V1_0(unit) => json!({ "of": "1.0", "variant": unit.variant }),
+            Unit::Ram(unit) => json!({ "of": "migration/ram.c", "tree": unit.tree }),
+        }
+    }
+
+    /// Compiles it in `folder`, which keeps it, beside what it is about; gives the shared object.
     ///
     /// # Errors
     /// A [`Failure`] with what the compiler said, where it does not compile.
@@ -86,6 +95,9 @@ impl Unit {
             (place("functions.c"), place("functions.so"), place("compiler.txt"));
         let writing = |path: &Path| format!("writing {}", path.display());
         fs::write(&text, self.text()).with_context(|| writing(&text))?;
+        let about = place("unit.json");
+        fs::write(&about, serde_json::to_string(&self.about())?)
+            .with_context(|| writing(&about))?;
         let error = File::create(&said).with_context(|| writing(&said))?;
         // Through a shell, since $CC may have arguments.
         let mut compiler = Command::new("sh");

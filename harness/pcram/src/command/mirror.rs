@@ -41,6 +41,9 @@ pub struct Args {
     /// for 1.0's loop
     #[arg(long)]
     bounded: bool,
+    /// Keep what was compiled, in the folder of the run
+    #[arg(long)]
+    keep: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -107,7 +110,10 @@ impl Args {
                 self.functions(run, ram::Subject { tree, functions }, keep, None, seed, &told)?
             }
         };
-        std::fs::remove_dir_all(&folder).context("removing what was compiled")?;
+        match self.keep {
+            true => run.tell_story(&[format!("compiled in {}", folder.display())]),
+            false => std::fs::remove_dir_all(&folder).context("removing what was compiled")?,
+        }
         Ok(verdicts)
     }
 

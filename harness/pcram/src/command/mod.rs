@@ -221,7 +221,12 @@ fn end_everything_on_a_signal() {
 impl Run {
     /// The command line that does `command` on the same revision from the same source again.
     fn repeat(&self, command: &str, revision: &Revision) -> String {
-        let mut words = vec![command.to_owned()];
+        self.repeat_words(&[command], revision)
+    }
+
+    /// The same, where more words than one come before the revision.
+    fn repeat_words(&self, command: &[&str], revision: &Revision) -> String {
+        let mut words: Vec<_> = command.iter().map(|&word| word.to_owned()).collect();
         words.extend(revision.name.clone());
         let mut option = |name: &str, value: Option<&str>| {
             if let Some(value) = value {

@@ -5,7 +5,6 @@ use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::functions::{Unit, load_ram, load_v1_0};
-use crate::machine::shell_word;
 use anyhow::{Context, Result};
 use pcram_functions::lockstep::Lockstep;
 use pcram_functions::{ram, v1_0};
@@ -65,8 +64,7 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
         false => None,
     };
     let object = object.as_deref();
-    let replay = format!("mirror replay {}", shell_word(&file.to_string_lossy()));
-    let repeat = run.repeat(&replay, revision);
+    let repeat = run.repeat_words(&["mirror", "replay", &file.to_string_lossy()], revision);
     let exit = match &kept {
         Kept::V1_0 { variant, case } => {
             let functions = object.map(load_v1_0).transpose()?;

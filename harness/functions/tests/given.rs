@@ -1,0 +1,53 @@
+//! Functions that were compiled before do what the mirror does: what mutants of the mirror are tried
+//! with (`ci/mutants.sh`). `cargo ci` compiles those of each line itself.
+
+use pcram_functions::search::search;
+use pcram_functions::{ram, v1_0};
+use pcram_mirror::ram::Tree;
+use pcram_mirror::v1_0::Variant;
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The variable that names the folders in which `pcram mirror --keep` left them, as `$PATH` does.
+const GIVEN: &str = "PCRAM_FUNCTIONS";
+const SEED: u64 = 1;
+/// Bytes that a stream may have.
+const STREAM: usize = 8 << 20;
+
+/// The `unit.json` of such a folder.
+#[derive(Deserialize)]
+#[serde(tag = "of", deny_unknown_fields)]
+enum About {
+    #[serde(rename = "1.0")]
+    V1_0 { variant: Variant },
+    #[serde(rename = "migration/ram.c")]
+    Ram { tree: Tree },
+}
+
+#[test]
+fn functions_that_are_given_do_what_their_mirror_does() {
+    let given = std::env::var_os(GIVEN).unwrap_or_default();
+    for folder in std::env::split_paths(&given).filter(|it| *it != PathBuf::new()) {
+        agree(&folder);
+    }
+}
+
+fn agree(folder: &Path) {
+    let about = fs::read_to_string(folder.join("unit.json")).unwrap();
+    let object = folder.join("functions.so");
+    match serde_json::from_str(&about).unwrap() {
+        About::V1_0 { variant } => {
+            let functions = Some(v1_0::Functions::load(&object, STREAM).unwrap());
+            let mut subject = v1_0::Subject { variant, functions };
+            let found = search(&mut subject, 10_000, SEED, |_| {}).unwrap();
+            assert_eq!(found.broken.is_empty(), variant != Variant::Posted, "{found:?}");
+        }
+        About::Ram { tree } => {
+            let functions = Some(ram::Functions::load(&object, STREAM).unwrap());
+            let found =
+                search(&mut ram::Subject { tree, functions }, 10_000, SEED, |_| {}).unwrap();
+            assert!(found.broken.is_empty(), "{found:?}");
+        }
+    }
+}
