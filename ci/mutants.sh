@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Changes the code of the stream reader and of the checks in small ways, one at a time, and says which
+# Changes the code of the stream reader, the mirror and the checks in small ways, one at a time, and says which
 # changes no test notices (cargo-mutants). What may stay unnoticed stands in .cargo/mutants.toml, with
 # reasons; anything else is a gap in the tests, and the script then ends with cargo-mutants' exit code.
 #
 #     ci/mutants.sh            all of it: hours
 #     ci/mutants.sh stream     the stream reader
+#     ci/mutants.sh mirror     the mirror of QEMU's block logic
 #     ci/mutants.sh held ...   these checks, by the names of their files
 #
 # A check's code is tried with the tests beside it, with those of what is printed (for which the tool is
 # built), and with the rows that it carries out, which have to say what they say in
 # qemu-tests/tests/rows/said.txt, on a QEMU 10.0 from the cache (`cargo xtask build 10.0 --thorough` and
 # `cargo xtask verify 10.0 --row 'p2.linux.*'` first).
+#
+# The mirror is tried with the functions of 10.0 and 5.2, and with those of 1.0 where $PCRAM_GIT_URL names
+# a git that has it; as posted where $PCRAM_POSTED names the folder that `pcram import` made of the posting.
 #
 # The code is changed in a clone, target/mutants, of what is committed; what is compiled there stays for
 # the next file and the next time.
@@ -30,6 +34,7 @@ rows_of() {
         cut_short) echo p7.cut-short p7.unreadable ;;
         descriptor) echo p2.memfd p2.fdset ;;
         dirty_rate) echo p5.dirty-rate p5.calc-dirty-rate ;;
+        foretold) echo p4.foretold ;;
         halves) echo p6.waiting.linux.devices p6.waiting.fuse.vmgenid ;;
         held) echo p2.held ;;
         layout) echo p8.layout.migrate p8.layout.savevm ;;
@@ -40,6 +45,7 @@ rows_of() {
             echo 'p6.mismatch.unix.*' 'p6.mismatch.head.*' 'p6.mismatch.loadvm.*' 'p6.mismatch.file.*'
             echo 'p6.mismatch.loadvm-option.*' ;;
         each_patch) echo p9.each-patch-builds ;;
+        moved) echo p4.moved ;;
         need) echo p6.live.same-file.kvm p1.option ;;
         other_targets) echo p1.other-targets ;;
         own_test) echo p9.own-test ;;
@@ -70,6 +76,27 @@ rows_of() {
 
 mutate_stream() { cargo mutants --in-place --output "mutants/stream" --package pcram-stream; }
 
+# The folders of functions that `pcram mirror --keep` leaves, as $PATH has them.
+functions() {
+    local said
+    for revision in 10.0 5.2; do
+        said+=$(cargo xtask mirror $revision --cases 1 --keep)
+    done
+    if [ -n "${PCRAM_GIT_URL-}" ]; then
+        said+=$(cargo xtask mirror 1.0 --git-url "$PCRAM_GIT_URL" --cases 1 --keep)
+        if [ -n "${PCRAM_POSTED-}" ]; then
+            said+=$(cargo xtask mirror 1.0-rc3 --git-url "$PCRAM_GIT_URL" --series "$PCRAM_POSTED" \
+                --cases 1 --keep)
+        fi
+    fi
+    sed -n 's/^ *compiled in //p' <<<"$said" | paste -sd:
+}
+
+mutate_mirror() {
+    PCRAM_FUNCTIONS=$(functions) cargo mutants --in-place --output "mutants/mirror" \
+        --package pcram-mirror --test-package pcram-mirror --test-package pcram-functions
+}
+
 mutate_check() {
     PCRAM_ROWS=$(rows_of "$1") cargo mutants --in-place --output "mutants/$1" \
         --package pcram --file "$checks/$1.rs" --test-package pcram --test-package qemu-tests \
@@ -80,7 +107,7 @@ if [ $# -gt 0 ]; then
     names=("$@")
 else
     mapfile -t names < <(cd $checks && git ls-files '*.rs' | sed 's/\.rs$//' | grep -v tests)
-    names=(stream "${names[@]}")
+    names=(stream mirror "${names[@]}")
 fi
 clone=$PWD/target/mutants
 [ -d "$clone" ] || git clone --quiet --shared . "$clone"
@@ -90,6 +117,9 @@ cd "$clone"
 worst=0
 for name in "${names[@]}"; do
     echo "== $name"
-    if [ "$name" = stream ]; then mutate_stream; else mutate_check "$name"; fi || worst=$?
+    case $name in
+        stream | mirror) "mutate_$name" ;;
+        *) mutate_check "$name" ;;
+    esac || worst=$?
 done
 exit $worst

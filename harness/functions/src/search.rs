@@ -170,7 +170,7 @@ mod tests {
             let mut posted = old(Variant::Posted);
             let (case, broken) = smallest(&mut posted, property, 20_000, 1).unwrap();
             assert_eq!(broken.property, property);
-            assert!(case.blocks.len() <= 4 && case.steps.len() <= 8, "{case:?}");
+            assert!(case.blocks.len() <= 5 && case.steps.len() <= 8, "{case:?}");
         }
     }
 

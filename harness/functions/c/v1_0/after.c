@@ -97,6 +97,21 @@ int64_t pcram_load(QEMUFile *f, int version_id)
     return 0;
 }
 
+#ifdef PCRAM_CARRIED
+/* Gives whether there is an external block */
+int64_t pcram_save_external_list(QEMUFile *f)
+{
+    CALL(ram_save_external_list(f));
+    return ram_external_block_name() != NULL;
+}
+
+int64_t pcram_load_external_list(QEMUFile *f, int has_list)
+{
+    CALL(return ram_load_external_list(has_list ? f : NULL));
+    return 0;
+}
+#endif
+
 void pcram_view(struct pcram_view *view)
 {
     RAMBlock *block;

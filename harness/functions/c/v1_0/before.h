@@ -214,6 +214,7 @@ static void *g_realloc(void *memory, size_t size)
 }
 
 #define pstrcat(to, size, from) strncat(to, from, (size) - strlen(to) - 1)
+#define pstrcpy(to, size, from) strncpy(to, from, (size) - 1)
 #define kvm_enabled() 0
 #define kvm_has_sync_mmu() 1
 #define kvm_setup_guest_memory(host, size) ((void)0)

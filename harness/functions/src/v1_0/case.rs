@@ -128,6 +128,13 @@ pub enum Step {
         /// A byte of the stream, modulo its length, to which something is added first.
         damage: Option<(u16, u8)>,
     },
+    /// As carried, the list of what is external is written, and loaded again.
+    ExternalList {
+        /// Whether it is not loaded, as if the stream had none.
+        lost: bool,
+        /// A byte of the list, modulo its length, to which something is added first.
+        damage: Option<(u16, u8)>,
+    },
 }
 
 /// How the save handler is called, and what it finds.
@@ -219,7 +226,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => block().prop_map(Step::Plug),
         1 => any::<u8>().prop_map(|block| Step::Unplug { block }),
         1 => load(),
+        1 => external_list(),
     ]
+}
+
+fn external_list() -> impl Strategy<Value = Step> {
+    let damage = prop::option::weighted(0.7, (0_u16..600, 1_u8..));
+    (prop::bool::weighted(0.2), damage)
+        .prop_map(|(lost, damage)| Step::ExternalList { lost, damage })
 }
 
 fn load() -> impl Strategy<Value = Step> {

@@ -95,6 +95,8 @@ pub struct Functions {
     save_block: unsafe extern "C" fn(*mut File) -> i64,
     save_live: Call<c_int>,
     load: Call<c_int>,
+    /// The list of external blocks, saved and loaded, where there is one.
+    external: Option<(unsafe extern "C" fn(*mut File) -> i64, Call<c_int>)>,
     view: unsafe extern "C" fn(*mut RawView),
     file: File,
     out: Box<[u8]>,
@@ -122,6 +124,10 @@ impl Functions {
                 save_block: *library.get(b"pcram_save_block")?,
                 save_live: *library.get(b"pcram_save_live")?,
                 load: *library.get(b"pcram_load")?,
+                external: match library.get(b"pcram_save_external_list") {
+                    Ok(save) => Some((*save, *library.get(b"pcram_load_external_list")?)),
+                    Err(_) => None,
+                },
                 view: *library.get(b"pcram_view")?,
                 file: File {
                     out: out.as_mut_ptr(),
@@ -229,6 +235,30 @@ impl Functions {
         (self.file.input, self.file.in_len) = (stream.as_ptr(), stream.len() as u64);
         // SAFETY: as the caller promises; the stream outlives the call.
         returned(unsafe { (self.load)(&mut self.file, version_id) })
+    }
+
+    /// `ram_save_external_list` into `out`; whether `ram_external_block_name` gives one.
+    pub fn save_external_list(&mut self, out: &mut Vec<u8>) -> Option<bool> {
+        let (save, _) = self.external?;
+        let before = self.file.out_len;
+        // SAFETY: it only writes to the stream, which is as it was afterwards.
+        let came = unsafe { save(&mut self.file) };
+        out.extend_from_slice(&self.out[before as usize..self.file.out_len as usize]);
+        self.file.out_len = before;
+        Some(came != 0)
+    }
+
+    /// `ram_load_external_list`, of a list or of none.
+    pub fn load_external_list(&mut self, list: Option<&[u8]>) -> Option<i64> {
+        let (_, load) = self.external?;
+        let (at, error) = (self.file.in_at, self.file.error);
+        let stream = list.unwrap_or_default();
+        (self.file.input, self.file.in_len) = (stream.as_ptr(), stream.len() as u64);
+        self.file.in_at = 0;
+        // SAFETY: it only reads the list, which outlives the call.
+        let came = unsafe { load(&mut self.file, list.is_some().into()) };
+        (self.file.in_at, self.file.error) = (at, error);
+        Some(came)
     }
 
     /// Reads the static variables into `view`.

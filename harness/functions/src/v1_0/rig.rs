@@ -1,11 +1,12 @@
 //! One case, through the mirror and, where they are at hand, through the functions; what differs.
 
+mod loads;
+
 use super::case::{Block, Call, Case, Step};
 use super::ffi::{Aborted, Functions, View};
-use super::guest::{Buffer, In, Into, MOST_ALLOCATED, Memory, Out, write};
+use super::guest::{Buffer, MOST_ALLOCATED, Memory, Out, write};
 use super::properties::Watch;
 use crate::lockstep::{Difference, Outcome};
-use pcram_mirror::v1_0::load::Incoming;
 use pcram_mirror::v1_0::{PAGE, Ram, Undefined, Variant};
 
 /// Runs a case. Without functions, only the mirror runs and the properties are watched.
@@ -90,6 +91,10 @@ impl Rig<'_> {
             Step::Plug(_) => Ok(()),
             Step::Unplug { block } => self.unplug(block),
             Step::Load { version, damage } => self.load(version, damage),
+            Step::ExternalList { lost, damage } if self.ram.variant == Variant::Carried => {
+                self.external_list(lost, damage)
+            }
+            Step::ExternalList { .. } => Ok(()),
         }
     }
 
@@ -217,55 +222,6 @@ impl Rig<'_> {
         self.compare()?;
         let Rig { watch, ram, memory, written, .. } = self;
         watch.saved(self.step, ram, memory, written, 2, came.map(|_| 0), self.error);
-        Ok(())
-    }
-
-    fn load(&mut self, version: u8, damage: Option<(u16, u8)>) -> Result<(), Difference> {
-        let mut stream = Buffer::default();
-        stream.extend_from_slice(&self.written);
-        if let (Some((at, added)), false) = (damage, stream.is_empty()) {
-            let at = usize::from(at) % stream.len();
-            stream[at] = stream[at].wrapping_add(added);
-        }
-        self.watch.interrupted();
-        if let Some(functions) = &mut self.functions {
-            let file = functions.file();
-            (file.in_at, file.error) = (0, 0);
-        }
-        let (mut at, mut error) = (0, 0);
-        while at < stream.len() {
-            let mut incoming = Incoming {
-                block: self.loading,
-                ..Incoming::new(self.ram.variant, std::mem::take(&mut self.ram.list))
-            };
-            let input = In { stream: &stream, at, error };
-            let mut into = Into { memory: &mut self.memory, input };
-            let came = incoming.ram_load(&mut into, version.into());
-            (at, error) = (into.input.at, into.input.error);
-            self.loading = incoming.block;
-            self.ram.list = incoming.list;
-            self.end_of_c(came.err());
-            if self.functions.is_some() && comparable(came.err()) {
-                let functions = self.functions.as_deref_mut().expect("it is some");
-                // SAFETY: the mirror does nothing here that is not defined.
-                let c = unsafe { functions.ram_load(&stream, version.into()) };
-                let read = functions.file().in_at;
-                self.agree("ram_load()", c, came.map(i64::from))?;
-                if came.is_ok() {
-                    self.same("bytes read", read, at as u64)?;
-                }
-                if !self.memory.is_like(&self.c_memory) {
-                    return Err(self.differ("memory", "other bytes".into(), "its own".into()));
-                }
-            }
-            self.compare()?;
-            if came != Ok(0) {
-                break;
-            }
-        }
-        if let Some(functions) = &mut self.functions {
-            functions.file().error = self.error;
-        }
         Ok(())
     }
 

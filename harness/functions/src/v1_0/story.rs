@@ -49,6 +49,14 @@ fn words(variant: Variant, blocks: &mut Vec<Block>, step: &Step) -> String {
         Step::Unplug { block } => {
             format!("block{} is taken out", usize::from(block) % blocks.len())
         }
+        Step::ExternalList { lost: true, .. } => "a stream without a list is loaded".to_owned(),
+        Step::ExternalList { damage, .. } => {
+            let damage = match damage {
+                Some((at, added)) => format!(", {added} added to its byte {at}"),
+                None => String::new(),
+            };
+            format!("the list of external blocks is written and loaded{damage}")
+        }
         Step::Load { version, damage } => {
             let damage = match damage {
                 Some((at, added)) => format!(", {added} added to its byte {at}"),
@@ -96,6 +104,8 @@ mod tests {
                 Step::SaveLive(Call { fail_in: 2, sync_fails: true, ..Call::free(3) }),
                 Step::SaveLive(Call::free(-1)),
                 Step::Load { version: 4, damage: Some((5, 6)) },
+                Step::ExternalList { lost: false, damage: Some((7, 8)) },
+                Step::ExternalList { lost: true, damage: None },
             ],
         };
         assert_eq!(
@@ -111,6 +121,8 @@ mod tests {
                  the 2. time; dirty pages cannot be had",
                 "the migration is given up",
                 "the stream is loaded as version 4, 6 added to its byte 5",
+                "the list of external blocks is written and loaded, 8 added to its byte 7",
+                "a stream without a list is loaded",
             ]
         );
         let stock = tell(Variant::Stock, &case);

@@ -47,6 +47,14 @@ const ARCH_INIT: &[&str] = &[
     "ram_load",
 ];
 
+/// What the carried series has beside.
+const EXTERNAL: &[&str] = &[
+    "ram_external_block_name",
+    "ram_count_external",
+    "ram_save_external_list",
+    "ram_load_external_list",
+];
+
 /// A unit of C that compiles alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -104,6 +112,9 @@ pub fn unit(files: [&str; 4]) -> Result<Unit, ExtractError> {
         take(&arch_init, &["ram_block_is_external", "ram_list_bytes", "host_from_block_offset"])?;
     }
     take(&arch_init, &ARCH_INIT[at..])?;
+    if variant == Variant::Carried {
+        take(&arch_init, EXTERNAL)?;
+    }
     parts.push(AFTER.to_owned());
     Ok(Unit { variant, text: parts.concat() })
 }

@@ -1,8 +1,8 @@
 //! The load path of arch_init.c: `ram_load` and where it puts a page.
 
 use super::save::{
-    RAM_SAVE_FLAG_COMPRESS, RAM_SAVE_FLAG_CONTINUE, RAM_SAVE_FLAG_EOS, RAM_SAVE_FLAG_MEM_SIZE,
-    RAM_SAVE_FLAG_PAGE,
+    NAME, RAM_SAVE_FLAG_COMPRESS, RAM_SAVE_FLAG_CONTINUE, RAM_SAVE_FLAG_EOS,
+    RAM_SAVE_FLAG_MEM_SIZE, RAM_SAVE_FLAG_PAGE,
 };
 use super::{PAGE, RamList, Stray, Undefined, Variant};
 
@@ -104,6 +104,28 @@ impl Incoming {
                 return Ok(0);
             }
         }
+    }
+
+    /// Holds what a stream lacks against what is external here; gives 0 or a negative errno. Without a
+    /// list, the stream lacks nothing (`ram_load_external_list`).
+    pub fn ram_load_external_list(&self, list: Option<&mut impl Load>) -> i32 {
+        let external = || self.list.iter().filter(|block| block.left_out);
+        let mut count = 0;
+        if let Some(f) = list {
+            count = (0..4).fold(0, |count, _| count << 8 | u32::from(f.byte()));
+            for _ in 0..count {
+                let mut id = [0; NAME];
+                if f.get(&mut id) < NAME {
+                    return EINVAL;
+                }
+                // The last byte is no part of it.
+                let end = id[..NAME - 1].iter().position(|&byte| byte == 0).unwrap_or(NAME - 1);
+                if !external().any(|block| block.idstr.as_bytes() == &id[..end]) {
+                    return EINVAL;
+                }
+            }
+        }
+        if (count as usize) < external().count() { EINVAL } else { 0 }
     }
 
     /// Whether the list of blocks in the stream is that of this guest; `total` heads it, in bytes.

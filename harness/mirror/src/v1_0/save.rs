@@ -13,6 +13,9 @@ pub const RAM_SAVE_FLAG_EOS: u64 = 0x10;
 /// "Of the same block as the page before" (`RAM_SAVE_FLAG_CONTINUE`).
 pub const RAM_SAVE_FLAG_CONTINUE: u64 = 0x20;
 
+/// Bytes that a name has in the list of external blocks (`idstr` of `RAMBlock`).
+pub const NAME: usize = 256;
+
 /// `-EINVAL`.
 const EINVAL: i32 = -22;
 
@@ -232,6 +235,27 @@ impl Ram {
     /// carried).
     pub fn ram_list_bytes(&self) -> u64 {
         self.list.iter().map(|block| block.length).sum()
+    }
+
+    /// The blocks that are external, as carried.
+    fn external(&self) -> impl Iterator<Item = &RamBlock> {
+        self.list.iter().filter(|block| block.left_out)
+    }
+
+    /// The first of them (`ram_external_block_name`).
+    pub fn ram_external_block_name(&self) -> Option<&str> {
+        self.external().next().map(|block| &*block.idstr)
+    }
+
+    /// Says which blocks a stream lacks: how many, and the name of each in [`NAME`] bytes
+    /// (`ram_save_external_list`).
+    pub fn ram_save_external_list(&self, f: &mut impl Save) {
+        f.put(&(self.external().count() as u32).to_be_bytes());
+        for block in self.external() {
+            let mut id = [0; NAME];
+            id[..block.idstr.len()].copy_from_slice(block.idstr.as_bytes());
+            f.put(&id);
+        }
     }
 
     /// One call of the save handler; gives what it returns (`ram_save_live`). `stage` is 1 at the
