@@ -94,7 +94,8 @@ functions() {
 
 mutate_mirror() {
     PCRAM_FUNCTIONS=$(functions) cargo mutants --in-place --output "mutants/mirror" \
-        --package pcram-mirror --test-package pcram-mirror --test-package pcram-functions
+        --package pcram-mirror --test-package pcram-mirror --test-package pcram-functions \
+        --minimum-test-timeout 60 -- --lib --test given
 }
 
 mutate_check() {

@@ -8,7 +8,7 @@ use pcram::functions::{Unit, load_ram, load_v1_0};
 use pcram_functions::search::{Differs, Found, search};
 use pcram_functions::{ram, v1_0};
 use pcram_mirror::v1_0::Variant;
-use qemu_tests::{REVISION, Told, root, run, skip};
+use qemu_tests::{REVISION, Told, root, run, run_in, skip};
 use std::fs;
 use std::path::Path;
 
@@ -174,7 +174,7 @@ fn each_damage_to_the_functions_is_seen() {
 }
 
 #[test]
-fn a_case_that_is_none_is_refused_and_one_that_breaks_nothing_replays() {
+fn what_cannot_be_done_is_refused_and_a_case_that_breaks_nothing_replays() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("case.json");
     let replay = |text: &str| {
@@ -197,6 +197,11 @@ fn a_case_that_is_none_is_refused_and_one_that_breaks_nothing_replays() {
         assert_eq!(told.code(), Some(2), "{}", told.text());
         assert!(told.text().contains(why), "{}", told.text());
     }
+    let bounded = run(&["mirror", REVISION, "--bounded"]);
+    assert_eq!(bounded.code(), Some(2), "{}", bounded.text());
+    let without = run_in(&[("CC", "/no/such/compiler")], &["mirror", REVISION]);
+    assert_eq!(without.code(), Some(5), "{}", without.text());
+    assert!(without.text().contains("/no/such/compiler"), "{}", without.text());
     let missing = run(&["mirror", "replay", "/no/such/case"]);
     assert_eq!(missing.code(), Some(2), "{}", missing.text());
     let told = replay(

@@ -40,13 +40,12 @@ fn without_branches(text: &str) -> String {
                 });
                 blank |= holds.is_some();
             }
-            "else" => match open.last_mut() {
-                Some(last @ (Open::Holds | Open::Not)) => {
+            "else" => {
+                if let Some(last @ (Open::Holds | Open::Not)) = open.last_mut() {
                     *last = if *last == Open::Holds { Open::Not } else { Open::Holds };
                     blank = true;
                 }
-                _ => {}
-            },
+            }
             "endif" => {
                 let last = open.pop();
                 blank = last.is_some_and(|it| it != Open::Undecided) || open.contains(&Open::Not);

@@ -7,7 +7,7 @@ use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
 use serde::Deserialize;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The variable that names the folders in which `pcram mirror --keep` left them, as `$PATH` does.
 const GIVEN: &str = "PCRAM_FUNCTIONS";
@@ -27,10 +27,8 @@ enum About {
 
 #[test]
 fn functions_that_are_given_do_what_their_mirror_does() {
-    let given = std::env::var_os(GIVEN).unwrap_or_default();
-    for folder in std::env::split_paths(&given).filter(|it| *it != PathBuf::new()) {
-        agree(&folder);
-    }
+    let given = std::env::var_os(GIVEN).expect("$PCRAM_FUNCTIONS names folders");
+    std::env::split_paths(&given).for_each(|folder| agree(&folder));
 }
 
 fn agree(folder: &Path) {

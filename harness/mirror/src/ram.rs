@@ -256,7 +256,7 @@ impl RamState {
         let cont = if same { RAM_SAVE_FLAG_CONTINUE } else { 0 };
         let zero = Short::Zero.byte(content).is_some();
         let kind = if zero { RAM_SAVE_FLAG_COMPRESS } else { RAM_SAVE_FLAG_PAGE };
-        put(&(at * PAGE | cont | kind).to_be_bytes());
+        put(&((at * PAGE) | cont | kind).to_be_bytes());
         self.transferred += 8;
         if !same {
             let idstr = self.blocks[block].idstr.as_bytes();

@@ -109,7 +109,8 @@ impl Unit {
             return Ok(object);
         }
         let said = fs::read_to_string(&said).unwrap_or_default();
-        let first = said.lines().find(|line| line.contains("error")).unwrap_or("nothing");
+        let error = said.lines().find(|line| line.contains("error"));
+        let first = error.or(said.lines().next()).unwrap_or("nothing");
         let text = format!(
             "compiling the functions of the {} tree: the compiler said {first:?}; the rest is in {}",
             self.variant(),

@@ -194,10 +194,10 @@ impl Functions {
         returned(unsafe { (self.free)(addr) }).map(|_| ())
     }
 
-    /// `qemu_get_ram_ptr`: the distance of what it gives from `base`.
-    pub fn get_ram_ptr(&mut self, addr: u64, base: *mut u8) -> Result<i64, Aborted> {
+    /// `qemu_get_ram_ptr`: the distance of what it gives from the beginning of `room`.
+    pub fn get_ram_ptr(&mut self, addr: u64, room: &mut [u8]) -> Result<i64, Aborted> {
         // SAFETY: pointers are only compared.
-        returned(unsafe { (self.get_ram_ptr)(addr, base) })
+        returned(unsafe { (self.get_ram_ptr)(addr, room.as_mut_ptr()) })
     }
 
     /// `cpu_physical_memory_set_dirty`; the address is one of a block.

@@ -149,7 +149,7 @@ impl Rig<'_> {
         let addr = self.ram.list.blocks[block].offset + offset;
         let came = self.ram.list.get_ram_ptr(addr).map(|_| offset as i64);
         if let Some(functions) = &mut self.functions {
-            let c = functions.get_ram_ptr(addr, self.c_memory.room(block).as_mut_ptr());
+            let c = functions.get_ram_ptr(addr, self.c_memory.room(block));
             self.agree("qemu_get_ram_ptr()", c, came)?;
         }
         self.compare()

@@ -105,8 +105,8 @@ pub fn unit(files: [&str; 4]) -> Result<Unit, ExtractError> {
         take(&exec, &["watched_ram", "ram_block_alloc"])?;
     }
     take(&exec, after)?;
-    let is_variable = |name: &&str| *name == "last_block";
-    let at = ARCH_INIT.iter().position(|name| is_variable(&name)).unwrap_or(0);
+    // What the carried series adds before the static variables is called behind them.
+    let at = ARCH_INIT.iter().position(|name| *name == "last_block").unwrap_or(0);
     take(&arch_init, &ARCH_INIT[..at])?;
     if variant == Variant::Carried {
         take(&arch_init, &["ram_block_is_external", "ram_list_bytes", "host_from_block_offset"])?;

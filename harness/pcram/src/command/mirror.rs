@@ -6,7 +6,7 @@ mod told;
 
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::functions::{Unit, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use kept::Kept;
@@ -92,6 +92,11 @@ impl Args {
     /// One tree's functions against their mirror.
     fn tree(&self, run: &Run, tree: &str, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
         let unit = Unit::of_tree(&run.cache, tree)?;
+        if self.bounded && matches!(unit, Unit::Ram(_)) {
+            let text =
+                "--bounded looks at every state of 1.0's loop; of this one, cases are all there is";
+            return Err(Failure::usage(text).into());
+        }
         let folder = run.folder.dir.join(format!("mirror.{}", unit.variant()));
         let object = unit.compile(&folder)?;
         let told = Told::new(run, revision, unit.variant(), self.repeat(run, seed));
