@@ -131,6 +131,9 @@ mod tests {
     #[test]
     fn a_versioned_machine_type_is_split_as_in_its_time() {
         for (machine, board) in [
+            ("pc", Some(Board::I440fx)),
+            ("q35", Some(Board::Q35)),
+            ("isapc", Some(Board::Old)),
             ("pc-i440fx-10.0", Some(Board::I440fx)),
             ("pc-i440fx-2.0", Some(Board::I440fx)),
             ("pc-i440fx-1.7", Some(Board::Old)),
@@ -154,6 +157,8 @@ mod tests {
         assert_eq!(layout.offset_of(GuestPhysical(FOUR_GIB - 1)), None);
         assert_eq!(layout.offset_of(GuestPhysical(FOUR_GIB + layout.above_4g)), None);
         assert_eq!(layout.address_of(BlockOffset(5 * GIB)), None);
+        let (address, offset) = (GuestPhysical(FOUR_GIB), BlockOffset(4096));
+        assert_eq!(format!("{address} {offset}"), "0x100000000 0x1000");
     }
 
     #[test]
