@@ -184,8 +184,8 @@ impl RamState {
         let (mut block, mut at) = begun;
         let mut complete_round = false;
         let mut pages = 0;
-        // Every block is come by twice at most, and once more where the search began in its middle.
-        for _ in 0..2 * self.blocks.len() + 2 {
+        // Every block is come by once, and the one that the search began in once more.
+        for _ in 0..self.blocks.len() + 1 {
             at = self.find_next_dirty(block, at);
             if complete_round && block == begun.0 && at >= begun.1 {
                 self.last_seen_block = Some(block);
