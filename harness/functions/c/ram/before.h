@@ -51,20 +51,6 @@ static void qemu_put_buffer(QEMUFile *f, const uint8_t *buf, size_t size)
     f->out_len += size;
 }
 
-static inline void qemu_put_byte(QEMUFile *f, int v)
-{
-    uint8_t byte = v;
-
-    qemu_put_buffer(f, &byte, 1);
-}
-
-static inline void qemu_put_be64(QEMUFile *f, uint64_t v)
-{
-    uint64_t number = __builtin_bswap64(v);
-
-    qemu_put_buffer(f, (uint8_t *)&number, 8);
-}
-
 #define qemu_put_buffer_async(f, buf, size, may_free) qemu_put_buffer(f, buf, size)
 #define qemu_put_buffer_at(f, buf, size, at) qemu_put_buffer(f, buf, size)
 #define qemu_fflush(f) ((void)(f))

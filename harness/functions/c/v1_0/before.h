@@ -71,27 +71,6 @@ static void qemu_put_buffer(QEMUFile *f, const uint8_t *buf, int size)
     f->out_len += size;
 }
 
-static inline void qemu_put_byte(QEMUFile *f, int v)
-{
-    uint8_t byte = v;
-
-    qemu_put_buffer(f, &byte, 1);
-}
-
-static inline void qemu_put_be64(QEMUFile *f, uint64_t v)
-{
-    uint64_t number = __builtin_bswap64(v);
-
-    qemu_put_buffer(f, (uint8_t *)&number, 8);
-}
-
-static inline void qemu_put_be32(QEMUFile *f, uint32_t v)
-{
-    uint32_t number = __builtin_bswap32(v);
-
-    qemu_put_buffer(f, (uint8_t *)&number, 4);
-}
-
 /* savevm.c: at its end, the file has an error from then on */
 static int qemu_get_buffer(QEMUFile *f, uint8_t *buf, int size)
 {

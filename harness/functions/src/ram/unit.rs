@@ -18,7 +18,7 @@ pub const FILES: [&str; 11] = [
     "system/physmem.c",
 ];
 
-const BEFORE: &str = include_str!("../../c/ram/before.h");
+const BEFORE: &str = concat!(include_str!("../../c/ram/before.h"), include_str!("../../c/put.h"));
 const AFTER: &str = include_str!("../../c/ram/after.c");
 
 /// Types and macros that every version has.

@@ -6,7 +6,7 @@ use pcram_mirror::v1_0::Variant;
 /// The files of QEMU 1.0 that [`unit`] takes from, as they are called in the tree.
 pub const FILES: [&str; 4] = ["qemu-queue.h", "cpu-all.h", "exec.c", "arch_init.c"];
 
-const BEFORE: &str = include_str!("../../c/v1_0/before.h");
+const BEFORE: &str = concat!(include_str!("../../c/v1_0/before.h"), include_str!("../../c/put.h"));
 const AFTER: &str = include_str!("../../c/v1_0/after.c");
 
 /// Types and inline functions of cpu-all.h that every variant has.
