@@ -121,20 +121,31 @@ pub enum Step {
         /// The block.
         block: u8,
     },
-    /// What was written since the last stage 1 is loaded into this guest.
+    /// What was written since the last stage 1 is loaded into this guest; as version 3, which has pages
+    /// by their address in all RAM, what it holds itself.
     Load {
         /// The version of the section.
         version: u8,
-        /// A byte of the stream, modulo its length, to which something is added first.
-        damage: Option<(u16, u8)>,
+        /// What becomes of the stream first.
+        damage: Option<Damage>,
     },
     /// As carried, the list of what is external is written, and loaded again.
     ExternalList {
         /// Whether it is not loaded, as if the stream had none.
         lost: bool,
-        /// A byte of the list, modulo its length, to which something is added first.
-        damage: Option<(u16, u8)>,
+        /// What becomes of the list first.
+        damage: Option<Damage>,
     },
+}
+
+/// What becomes of a stream on its way. A place is taken modulo its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damage {
+    /// Something is added to the byte at a place.
+    Add(u16, u8),
+    /// It ends at a place.
+    Cut(u16),
 }
 
 /// How the save handler is called, and what it finds.
@@ -231,18 +242,24 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn external_list() -> impl Strategy<Value = Step> {
-    let damage = prop::option::weighted(0.7, (0_u16..600, 1_u8..));
-    (prop::bool::weighted(0.2), damage)
+    (prop::bool::weighted(0.2), prop::option::weighted(0.7, damage(600)))
         .prop_map(|(lost, damage)| Step::ExternalList { lost, damage })
 }
 
 fn load() -> impl Strategy<Value = Step> {
-    // Mostly where headers are dense, and often by a page.
-    let place = prop_oneof![2 => 0_u16..400, 1 => any::<u16>()];
-    let added = prop_oneof![1 => Just(0x10), 2 => 1_u8..];
-    let damage = prop::option::weighted(0.5, (place, added));
-    (prop_oneof![8 => Just(4_u8), 1 => 2_u8..6], damage)
+    // Mostly where headers are dense.
+    let damage = prop_oneof![2 => damage(400), 1 => damage(u16::MAX)];
+    (prop_oneof![6 => Just(4_u8), 2 => Just(3), 1 => 2_u8..6], prop::option::weighted(0.5, damage))
         .prop_map(|(version, damage)| Step::Load { version, damage })
+}
+
+/// Damage before `end`, often of a page.
+fn damage(end: u16) -> impl Strategy<Value = Damage> {
+    let added = prop_oneof![1 => Just(0x10), 2 => 1_u8..];
+    prop_oneof![
+        4 => (0..end, added).prop_map(|(at, added)| Damage::Add(at, added)),
+        1 => (0..end).prop_map(Damage::Cut),
+    ]
 }
 
 fn call(stage: i8) -> impl Strategy<Value = Call> {

@@ -4,7 +4,7 @@ use super::guest::{In, Memory};
 use crate::lockstep::Broken;
 use pcram_mirror::v1_0::bounded::Nowhere;
 use pcram_mirror::v1_0::load::{Incoming, Load};
-use pcram_mirror::v1_0::{PAGE, Property, Ram, Undefined, Variant};
+use pcram_mirror::v1_0::{PAGE, Property, Ram, Stray, Undefined, Variant};
 use std::collections::BTreeSet;
 
 /// Watches one migration after the other.
@@ -20,6 +20,26 @@ impl Watch {
     /// Blocks came or went, or a stream was loaded: no migration goes on over that.
     pub fn interrupted(&mut self) {
         self.under_way = false;
+    }
+
+    /// A section was loaded, and came to this. As carried, no stream writes where it must not; the
+    /// version 3 of a section asks nothing, there as elsewhere.
+    pub fn loaded(
+        &mut self,
+        step: usize,
+        variant: Variant,
+        stray: Option<Stray>,
+        undefined: Option<Undefined>,
+    ) {
+        if variant != Variant::Carried {
+            return;
+        }
+        if let Some(stray) = stray {
+            self.broke(Property::Inside, step, stray.to_string());
+        }
+        if let Some(undefined @ (Undefined::NullPage | Undefined::Wild(_))) = undefined {
+            self.broke(Property::Inside, step, undefined.to_string());
+        }
     }
 
     /// A call that saved came to this. The guest stands still where `stage` is 3.

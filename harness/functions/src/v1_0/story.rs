@@ -1,6 +1,6 @@
 //! A case in words.
 
-use super::case::{Block, Call, Case, Step};
+use super::case::{Block, Call, Case, Damage, Step};
 use pcram_mirror::v1_0::Variant;
 
 /// The guest, and each step, a line each; pages and blocks are named as the step finds them.
@@ -51,19 +51,19 @@ fn words(variant: Variant, blocks: &mut Vec<Block>, step: &Step) -> String {
         }
         Step::ExternalList { lost: true, .. } => "a stream without a list is loaded".to_owned(),
         Step::ExternalList { damage, .. } => {
-            let damage = match damage {
-                Some((at, added)) => format!(", {added} added to its byte {at}"),
-                None => String::new(),
-            };
-            format!("the list of external blocks is written and loaded{damage}")
+            format!("the list of external blocks is written and loaded{}", damaged(damage))
         }
         Step::Load { version, damage } => {
-            let damage = match damage {
-                Some((at, added)) => format!(", {added} added to its byte {at}"),
-                None => String::new(),
-            };
-            format!("the stream is loaded as version {version}{damage}")
+            format!("the stream is loaded as version {version}{}", damaged(damage))
         }
+    }
+}
+
+fn damaged(damage: Option<Damage>) -> String {
+    match damage {
+        Some(Damage::Add(at, added)) => format!(", {added} added to its byte {at}"),
+        Some(Damage::Cut(at)) => format!(", cut off at its byte {at}"),
+        None => String::new(),
     }
 }
 
@@ -103,8 +103,8 @@ mod tests {
                 Step::Unplug { block: 2 },
                 Step::SaveLive(Call { fail_in: 2, sync_fails: true, ..Call::free(3) }),
                 Step::SaveLive(Call::free(-1)),
-                Step::Load { version: 4, damage: Some((5, 6)) },
-                Step::ExternalList { lost: false, damage: Some((7, 8)) },
+                Step::Load { version: 4, damage: Some(Damage::Add(5, 6)) },
+                Step::ExternalList { lost: false, damage: Some(Damage::Cut(7)) },
                 Step::ExternalList { lost: true, damage: None },
             ],
         };
@@ -121,7 +121,7 @@ mod tests {
                  the 2. time; dirty pages cannot be had",
                 "the migration is given up",
                 "the stream is loaded as version 4, 6 added to its byte 5",
-                "the list of external blocks is written and loaded, 8 added to its byte 7",
+                "the list of external blocks is written and loaded, cut off at its byte 7",
                 "a stream without a list is loaded",
             ]
         );

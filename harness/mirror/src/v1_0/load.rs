@@ -195,3 +195,38 @@ impl Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bytes(Vec<u8>, usize);
+
+    impl Load for Bytes {
+        fn get(&mut self, to: &mut [u8]) -> usize {
+            let read = to.len().min(self.0.len() - self.1);
+            to[..read].copy_from_slice(&self.0[self.1..self.1 + read]);
+            self.1 += read;
+            read
+        }
+        fn error(&self) -> i32 {
+            0
+        }
+        fn write(&mut self, _: usize, _: u64, _: &[u8]) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn the_last_byte_of_a_name_in_the_list_is_no_part_of_it() {
+        let name = "n".repeat(NAME - 1);
+        let mut list = RamList::default();
+        list.alloc(&name, PAGE, true).unwrap();
+        let incoming = Incoming::new(Variant::Carried, list);
+        let bytes = [&1_u32.to_be_bytes()[..], &[b'n'; NAME]].concat();
+        assert_eq!(incoming.ram_load_external_list(Some(&mut Bytes(bytes.clone(), 0))), 0);
+        let short = Bytes(bytes[..bytes.len() - 1].to_vec(), 0);
+        assert_eq!(incoming.ram_load_external_list(Some(&mut { short })), EINVAL);
+        assert_eq!(incoming.ram_load_external_list(None::<&mut Bytes>), EINVAL);
+    }
+}

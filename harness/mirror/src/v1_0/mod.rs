@@ -102,3 +102,17 @@ impl fmt::Display for Stray {
         write!(f, "the page at {:#x} of a block of {:#x} bytes is {what}", self.offset, self.length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_and_strays_are_told() {
+        assert_eq!(Variant::ALL.map(|it| it.to_string()), ["stock", "posted", "carried"]);
+        assert_eq!(Variant::ALL.map(Variant::leaves_out), [false, true, true]);
+        let stray = |used| Stray { offset: 0x2000, length: 0x1000, used }.to_string();
+        assert_eq!(stray(true), "the page at 0x2000 of a block of 0x1000 bytes is used");
+        assert_eq!(stray(false), "the page at 0x2000 of a block of 0x1000 bytes is asked for");
+    }
+}

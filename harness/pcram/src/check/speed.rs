@@ -25,7 +25,7 @@ const TURNS: usize = 2;
 /// How much slower than stock's median the fastest patched process may be.
 const MARGIN: f64 = 0.1;
 /// How often the guest writes all its RAM in one measurement.
-const SWEEPS: u32 = 5;
+const SWEEPS: u32 = 3;
 /// What a migration may send in a second, in bytes: no limit.
 const UNLIMITED: u64 = 1_000_000_000_000;
 
@@ -68,7 +68,7 @@ enum Benchmark {
     /// of `query-migrate`. A QEMU of before 1.2 has none; then it is how long it takes to tell that
     /// it is done.
     Migrate,
-    /// How long the guest takes to write all its RAM five times.
+    /// How long the guest takes to write all its RAM three times.
     Sweep,
 }
 

@@ -1,20 +1,23 @@
 //! The steps that load.
 
-use super::super::case::Call;
+use super::super::case::{Call, Damage};
 use super::super::guest::{Buffer, In, Into, Out};
 use super::{Rig, comparable};
 use crate::lockstep::Difference;
+use pcram_mirror::v1_0::PAGE;
 use pcram_mirror::v1_0::load::Incoming;
+use pcram_mirror::v1_0::save::{
+    RAM_SAVE_FLAG_COMPRESS, RAM_SAVE_FLAG_EOS, RAM_SAVE_FLAG_MEM_SIZE, RAM_SAVE_FLAG_PAGE,
+};
 
 impl Rig<'_> {
     /// What was written since the last stage 1, loaded into this guest.
-    pub(super) fn load(
-        &mut self,
-        version: u8,
-        damage: Option<(u16, u8)>,
-    ) -> Result<(), Difference> {
+    pub(super) fn load(&mut self, version: u8, damage: Option<Damage>) -> Result<(), Difference> {
         let mut stream = Buffer::default();
-        stream.extend_from_slice(&self.written);
+        match version {
+            3 => self.put_version_3(&mut stream),
+            _ => stream.extend_from_slice(&self.written),
+        }
         damaged(&mut stream, damage);
         self.watch.interrupted();
         if let Some(functions) = &mut self.functions {
@@ -34,6 +37,7 @@ impl Rig<'_> {
             self.loading = incoming.block;
             self.ram.list = incoming.list;
             self.end_of_c(came.err());
+            self.watch.loaded(self.step, self.ram.variant, incoming.stray, came.err());
             if self.functions.is_some() && comparable(came.err()) {
                 let functions = self.functions.as_deref_mut().expect("it is some");
                 // SAFETY: the mirror does nothing here that is not defined.
@@ -58,11 +62,32 @@ impl Rig<'_> {
         Ok(())
     }
 
+    /// All pages of this guest, by their addresses in all RAM.
+    fn put_version_3(&self, stream: &mut Vec<u8>) {
+        let list = &self.ram.list;
+        let put = |stream: &mut Vec<u8>, word: u64| stream.extend(word.to_be_bytes());
+        put(stream, self.ram.ram_list_bytes() | RAM_SAVE_FLAG_MEM_SIZE);
+        for &place in &list.order {
+            let block = &list.blocks[place];
+            for offset in (0..block.length).step_by(PAGE as usize) {
+                let page = self.memory.page(place, offset);
+                if offset == 0 {
+                    put(stream, block.offset | RAM_SAVE_FLAG_COMPRESS);
+                    stream.push(!page[0]);
+                } else {
+                    put(stream, (block.offset + offset) | RAM_SAVE_FLAG_PAGE);
+                    stream.extend(page.iter().map(|byte| byte.wrapping_add(1)));
+                }
+            }
+        }
+        put(stream, RAM_SAVE_FLAG_EOS);
+    }
+
     /// The list of external blocks, written and loaded again.
     pub(super) fn external_list(
         &mut self,
         lost: bool,
-        damage: Option<(u16, u8)>,
+        damage: Option<Damage>,
     ) -> Result<(), Difference> {
         let mut list = Buffer::default();
         let mut out = Out {
@@ -96,10 +121,15 @@ impl Rig<'_> {
     }
 }
 
-/// Adds something to a byte.
-fn damaged(stream: &mut [u8], damage: Option<(u16, u8)>) {
-    if let (Some((at, added)), false) = (damage, stream.is_empty()) {
-        let at = usize::from(at) % stream.len();
-        stream[at] = stream[at].wrapping_add(added);
+fn damaged(stream: &mut Vec<u8>, damage: Option<Damage>) {
+    let length = stream.len().max(1);
+    match damage {
+        Some(Damage::Add(at, added)) => {
+            if let Some(byte) = stream.get_mut(usize::from(at) % length) {
+                *byte = byte.wrapping_add(added);
+            }
+        }
+        Some(Damage::Cut(at)) => stream.truncate(usize::from(at) % length),
+        None => {}
     }
 }
