@@ -118,8 +118,8 @@ impl Incoming {
                 if f.get(&mut id) < NAME {
                     return EINVAL;
                 }
-                // The last byte is no part of it.
-                let end = id[..NAME - 1].iter().position(|&byte| byte == 0).unwrap_or(NAME - 1);
+                id[NAME - 1] = 0;
+                let end = id.iter().position(|&byte| byte == 0).unwrap_or(NAME);
                 if !external().any(|block| block.idstr.as_bytes() == &id[..end]) {
                     return EINVAL;
                 }
