@@ -47,6 +47,27 @@ pub struct Difference {
     pub mirror: String,
 }
 
+/// Characters of what each side has that are told.
+const TOLD: usize = 600;
+
+/// Nothing, where both sides have the same.
+///
+/// # Errors
+///
+/// Where they do not.
+pub(crate) fn same<T: PartialEq + Debug>(
+    step: usize,
+    what: &'static str,
+    c: &T,
+    mirror: &T,
+) -> Result<(), Difference> {
+    if c == mirror {
+        return Ok(());
+    }
+    let told = |it: &T| format!("{it:?}").chars().take(TOLD).collect();
+    Err(Difference { step, what, c: told(c), mirror: told(mirror) })
+}
+
 /// What came of a case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -6,7 +6,7 @@ use super::case::{Block, Call, Case, Step};
 use super::ffi::{Aborted, Functions, View};
 use super::guest::{Buffer, MOST_ALLOCATED, Memory, Out, write};
 use super::properties::Watch;
-use crate::lockstep::{Difference, Outcome};
+use crate::lockstep::{Difference, Outcome, same};
 use pcram_mirror::v1_0::{PAGE, Ram, Undefined, Variant};
 
 /// Runs a case. Without functions, only the mirror runs and the properties are watched.
@@ -280,12 +280,9 @@ impl Rig<'_> {
             functions.view(&mut c);
         }
         view(&self.ram, &mut mirror);
-        let same = match c == mirror {
-            true => Ok(()),
-            false => Err(self.differ("variables", format!("{c:?}"), format!("{mirror:?}"))),
-        };
+        let came = same(self.step, "variables", &c, &mirror);
         self.views = [c, mirror];
-        same
+        came
     }
 
     fn same<T: PartialEq + std::fmt::Debug>(
@@ -294,10 +291,7 @@ impl Rig<'_> {
         c: T,
         mirror: T,
     ) -> Result<(), Difference> {
-        match c == mirror {
-            true => Ok(()),
-            false => Err(self.differ(what, format!("{c:?}"), format!("{mirror:?}"))),
-        }
+        same(self.step, what, &c, &mirror)
     }
 
     fn differ(&self, what: &'static str, c: String, mirror: String) -> Difference {
