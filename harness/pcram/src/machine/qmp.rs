@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -73,8 +73,11 @@ impl Qmp {
             request["arguments"] = arguments;
         }
         self.lines.log(&format!("-> {request}"));
-        self.send(&format!("{request}\n"), file)
-            .with_context(|| format!("cannot send {command} to the monitor"))?;
+        match self.send(&format!("{request}\n"), file) {
+            // QEMU is gone: the wait below tells so, as it does where QEMU goes later.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            sent => sent.with_context(|| format!("cannot send {command} to the monitor"))?,
+        }
         let deadline = Deadline::after(ANSWER, format!("the monitor's answer to {command}"));
         loop {
             let mut answer = self.message(&deadline)?;
@@ -191,6 +194,17 @@ mod tests {
         drop(far);
         let error = qmp.await_event("STOP", LIMIT).unwrap_err().to_string();
         assert!(error.ends_with("while waiting for the monitor's event STOP"), "{error}");
+    }
+
+    #[test]
+    fn a_monitor_that_is_gone_is_told_alike_before_a_command_and_after_it() {
+        let (mut qmp, far) = monitor(&[]);
+        drop(far.join().unwrap());
+        let error = qmp.execute("stop", json!({})).unwrap_err().to_string();
+        assert_eq!(error, "QEMU closed its monitor while waiting for the monitor's answer to stop");
+        let file = tempfile::tempfile().unwrap();
+        let error = qmp.give_file("out", &file).unwrap_err().to_string();
+        assert!(error.starts_with("QEMU closed its monitor"), "{error}");
     }
 
     #[test]
