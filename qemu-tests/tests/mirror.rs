@@ -4,7 +4,7 @@
 //! has it.
 
 use pcram::cache::Cache;
-use pcram::functions::{Unit, load_ram, load_v1_0};
+use pcram::functions::{Unit, load_ram, load_v1_0, option};
 use pcram_functions::search::{Differs, Found, search};
 use pcram_functions::{ram, v1_0};
 use pcram_mirror::v1_0::Variant;
@@ -44,7 +44,13 @@ fn the_functions_of_qemu_1_0_do_what_their_mirror_does() {
     }
     let told = on_1_0(&["mirror", "1.0", "--seed", "1"]);
     assert_eq!(told.code(), Some(0), "{}", told.text());
-    for row in ["stock.functions", "carried.functions", "stock.complete", "carried.left-out"] {
+    for row in [
+        "stock.functions",
+        "carried.functions",
+        "carried.option",
+        "stock.complete",
+        "carried.left-out",
+    ] {
         assert_eq!(told.verdict(&format!("mirror.{row}")), "held");
     }
     let said = told.row("mirror.carried.functions")["summary"].as_str().unwrap();
@@ -74,7 +80,13 @@ fn the_save_loops_of_today_do_what_their_mirror_does() {
     for line in lines {
         let told = run(&["mirror", line, "--seed", "1"]);
         assert_eq!(told.code(), Some(0), "{}", told.text());
-        for row in ["stock.functions", "carried.functions", "carried.left-out", "carried.ends"] {
+        for row in [
+            "stock.functions",
+            "carried.functions",
+            "carried.option",
+            "carried.left-out",
+            "carried.ends",
+        ] {
             assert_eq!(told.verdict(&format!("mirror.{row}")), "held");
         }
     }
@@ -88,11 +100,15 @@ fn patched(told: &Told) -> String {
     figure["value"].as_str().unwrap().to_owned()
 }
 
+/// The units of a revision with its series.
+fn units(told: &Told) -> Vec<Unit> {
+    Unit::of_tree(&Cache::open(None).unwrap(), &patched(told)).unwrap()
+}
+
 #[test]
 fn each_damage_to_the_save_loop_of_today_is_seen() {
-    let tree = patched(&run(&["apply", REVISION]));
-    let unit = Unit::of_tree(&Cache::open(None).unwrap(), &tree).unwrap();
-    let Unit::Ram(unit) = unit else { panic!("another unit") };
+    let units = units(&run(&["apply", REVISION]));
+    let Unit::Ram(unit) = &units[0] else { panic!("another unit") };
     assert!(unit.tree.external && unit.tree.named_files);
     let damaged = |from: &str, to: &str| {
         assert!(unit.text.contains(from), "{from:?} is not in the functions");
@@ -124,15 +140,60 @@ fn each_damage_to_the_save_loop_of_today_is_seen() {
 }
 
 #[test]
+fn each_damage_to_the_option_is_seen() {
+    let units = units(&run(&["apply", REVISION]));
+    let unit = units.iter().find_map(|unit| match unit {
+        Unit::Option(unit) => Some(unit),
+        _ => None,
+    });
+    let unit = unit.unwrap();
+    let damaged = |from: &str, to: &str| {
+        assert!(unit.text.contains(from), "{from:?} is not in the functions");
+        let text = unit.text.replacen(from, to, 1);
+        let folder = tempfile::tempdir().unwrap();
+        let damaged = Unit::Option(pcram_functions::option::unit::Unit { text, ..unit.clone() });
+        let object = damaged.compile(folder.path()).unwrap();
+        search(&mut option(unit.code, Some(&object)).unwrap(), 10_000, SEED, |_| {})
+    };
+    assert!(damaged("unsigned paths = 0;", "unsigned paths = 0;").is_ok());
+    for (from, to) in [
+        ("stat(path, &st) == 0 && !S_ISREG(st.st_mode)", "0"),
+        ("qemu_open(path, O_RDWR, NULL)", "qemu_open(path, O_RDWR | O_CREAT, NULL)"),
+        ("st.st_size != size", "st.st_size < size"),
+        ("st.st_size != size", "st.st_size > size"),
+        ("st.st_size != size", "ftruncate(fd, size)"),
+        ("    qemu_close(fd);\n    return -1;", "    return -1;"),
+        ("if (backend->prealloc) {", "if (0) {"),
+        ("RAM_SHARED | RAM_NAMED_FILE |", "RAM_NAMED_FILE |"),
+        ("                                        RAM_EXTERNAL,", "                 0,"),
+        ("if (g_strcmp0(mc->default_ram_id, PCRAM_ID)) {", "if (0) {"),
+        ("runstate_check(RUN_STATE_INMIGRATE) && ", ""),
+        ("} else if (xen_enabled()) {", "} else if (0) {"),
+        ("kvm_enabled() && !kvm_has_sync_mmu()", "!kvm_has_sync_mmu()"),
+        ("return migrate_caps_allow_external_ram(PCRAM_ID, errp);", "return true;"),
+        ("if (QTAILQ_NEXT(opts, next)) {", "if (0) {"),
+        ("} else if (paths > 1) {", "} else if (0) {"),
+        ("} else if (!*path) {", "} else if (0) {"),
+        ("object_unparent(obj);", ""),
+        ("(const char *)addr < host + pcram_mapping.size", "1"),
+        ("st.st_size < pcram_mapping.size", "st.st_size <= pcram_mapping.size"),
+        ("*(offset + 1) == ','", "0"),
+    ] {
+        let differs = damaged(from, to).expect_err(from);
+        assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
+        assert!(differs.case.settings.len() <= 2, "{from}: {:?}", differs.case);
+    }
+}
+
+#[test]
 fn each_damage_to_the_functions_is_seen() {
     if !has_source("each_damage_to_the_functions_is_seen") {
         return;
     }
-    let tree = patched(&on_1_0(&["apply", "1.0"]));
-    let cache = Cache::open(None).unwrap();
-    let Unit::V1_0(unit) = Unit::of_tree(&cache, &tree).unwrap() else { panic!("another unit") };
+    let units = units(&on_1_0(&["apply", "1.0"]));
+    let Unit::V1_0(unit) = &units[0] else { panic!("another unit") };
     assert_eq!(unit.variant, Variant::Carried);
-    assert!(damaged(&unit, "int bytes_sent = 0;", "int bytes_sent = 0;").is_ok());
+    assert!(damaged(unit, "int bytes_sent = 0;", "int bytes_sent = 0;").is_ok());
     for (from, to, what) in [
         (
             "if (addr - block->offset < block->length) {\n            /* Move",
@@ -166,7 +227,7 @@ fn each_damage_to_the_functions_is_seen() {
         ),
         ("(*ablock)->offset < (*b", "(*ablock)->offset > (*b", ""),
     ] {
-        let differs = damaged(&unit, from, to).expect_err(from);
+        let differs = damaged(unit, from, to).expect_err(from);
         let Differs { difference, case } = *differs;
         assert!(what.is_empty() || difference.what == what, "{from}: {difference}");
         assert!(case.steps.len() <= 16, "{from}: {case:?}");
@@ -191,6 +252,11 @@ fn what_cannot_be_done_is_refused_and_a_case_that_breaks_nothing_replays() {
         (
             r#"{"of":"1.0","variant":"stock","case":{"blocks":[{"pages":7,"left_out":false}],"steps":[]}}"#,
             "1 to 6 pages",
+        ),
+        (
+            r#"{"of":"option","code":"v1-0","case":{"given":["/etc/passwd"],"ram_size":0,
+                "files":[0,0,0,0],"settings":[],"fault":null}}"#,
+            "a path has no slash",
         ),
     ] {
         let told = replay(text);

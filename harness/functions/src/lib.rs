@@ -7,6 +7,7 @@
 
 pub mod extract;
 pub mod lockstep;
+pub mod option;
 pub mod ram;
 mod readable;
 pub mod search;

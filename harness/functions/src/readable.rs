@@ -2,7 +2,7 @@
 //! as long, so that whatever is found lies in the file itself at the same place.
 
 /// What is defined where the functions are compiled, of what their conditions ask for.
-const DEFINED: [&str; 1] = ["__linux__"];
+const DEFINED: [&str; 2] = ["__linux__", "CONFIG_LINUX"];
 /// What is not.
 const UNDEFINED: [&str; 5] = ["TARGET_S390X", "CONFIG_KVM", "_WIN32", "CONFIG_LIBPMEM", "NDEBUG"];
 
@@ -133,11 +133,13 @@ fn without_macros(text: &str) -> String {
         let is_defined = readable.ends_with("#define ");
         if is_loop(word) && !is_defined && after.trim_start().starts_with('(') {
             readable.push_str(&format!("{:<width$}", "while", width = word.len()));
-        } else if is_guard(word) || is_type(word) {
+        } else if is_guard(word) || is_type(word) || word == "GCC_FMT_ATTR" {
             let call = after.find(')').map_or(0, |at| at + 1);
             let stands_for = if is_type(word) { "int" } else { "" };
             readable.push_str(&format!("{stands_for:<width$}", width = word.len() + call));
             rest = &after[call..];
+        } else if is_attribute(word) {
+            readable.push_str(&" ".repeat(word.len()));
         } else {
             readable.push_str(word);
         }
@@ -152,8 +154,14 @@ fn is_loop(word: &str) -> bool {
 
 /// Whether a macro stands for the type of a list, or of a link of one.
 fn is_type(word: &str) -> bool {
-    let heads = ["LIST_HEAD", "LIST_ENTRY", "QUEUE_HEAD", "SIMPLEQ_HEAD", "SIMPLEQ_ENTRY"];
-    word.starts_with('Q') && heads.iter().any(|head| word.ends_with(head))
+    let kind = word.strip_suffix("_HEAD").or(word.strip_suffix("_ENTRY")).unwrap_or_default();
+    kind.starts_with('Q')
+        && ["LIST", "QUEUE", "TAILQ", "SIMPLEQ"].iter().any(|it| kind.ends_with(it))
+}
+
+/// Whether a macro says something of what is declared, and is no part of its type.
+fn is_attribute(word: &str) -> bool {
+    matches!(word, "g_autofree" | "QEMU_NORETURN")
 }
 
 /// Whether a macro without arguments guards the block behind it.
@@ -175,6 +183,9 @@ mod tests {
         assert_eq!(readable(define), define);
         assert_eq!(readable("FOREACHES QLIST_FOREACH"), "FOREACHES QLIST_FOREACH");
         assert_eq!(readable("QLIST_HEAD(, Block) all;"), "int                 all;");
+        let say = "static void QEMU_NORETURN GCC_FMT_ATTR(1, 2) say(char *, ...);";
+        assert_eq!(readable(say), format!("static void {:33}say(char *, ...);", ""));
+        assert_eq!(readable("g_autofree char *a;").trim(), "char *a;");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! with (`ci/mutants.sh`). `cargo ci` compiles those of each line itself.
 
 use pcram_functions::search::search;
-use pcram_functions::{ram, v1_0};
+use pcram_functions::{option, ram, v1_0};
+use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
 use serde::Deserialize;
@@ -23,6 +24,8 @@ enum About {
     V1_0 { variant: Variant },
     #[serde(rename = "migration/ram.c")]
     Ram { tree: Tree },
+    #[serde(rename = "option")]
+    Option { code: Code },
 }
 
 #[test]
@@ -46,6 +49,11 @@ fn agree(folder: &Path) {
             let found =
                 search(&mut ram::Subject { tree, functions }, 10_000, SEED, |_| {}).unwrap();
             assert!(found.broken.is_empty(), "{found:?}");
+        }
+        About::Option { code } => {
+            let functions = Some(option::Functions::load(&object).unwrap());
+            let mut subject = option::Subject::new(code, functions).unwrap();
+            search(&mut subject, 10_000, SEED, |_| {}).unwrap();
         }
     }
 }

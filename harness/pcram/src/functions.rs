@@ -6,14 +6,16 @@ use crate::process::Group;
 use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
-use pcram_functions::{ram, v1_0};
+use pcram_functions::{option, ram, v1_0};
+use pcram_mirror::option::Code;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// As QEMU is compiled, as far as it matters here. What is taken out calls less than it did.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 10] = [
+    "-DCONFIG_LINUX",
     "-std=gnu11",
     "-O2",
     "-fPIC",
@@ -36,26 +38,38 @@ pub enum Unit {
     V1_0(v1_0::unit::Unit),
     /// The save loop of migration/ram.c.
     Ram(ram::unit::Unit),
+    /// The option `-pcram-file`.
+    Option(option::unit::Unit),
 }
 
 impl Unit {
-    /// The functions of a tree, as a unit that compiles alone.
+    /// The functions of a tree, as units that compile alone; the loop that saves pages comes first.
     ///
     /// # Errors
     /// A [`Failure`] where the tree is of no kind that is mirrored, or where a function in it is not as
     /// it was.
-    pub fn of_tree(cache: &Cache, tree: &str) -> Result<Unit> {
+    pub fn of_tree(cache: &Cache, tree: &str) -> Result<Vec<Unit>> {
         let store = cache.store()?;
         let tree = store.find_tree(Oid::from_str(tree)?).context("the tree is in the store")?;
         let read = |file: &str| read(&store, &tree, file);
-        let unit = match read("migration/ram.c") {
+        let pages = match read("migration/ram.c") {
             Some(_) => ram::unit::unit(read).map(Unit::Ram),
             None => {
                 let texts = v1_0::unit::FILES.map(|file| read(file).unwrap_or_default());
                 v1_0::unit::unit(texts.each_ref().map(String::as_str)).map(Unit::V1_0)
             }
         };
-        unit.map_err(not_mirrored)
+        let mut units = vec![pages.map_err(not_mirrored)?];
+        units.extend(option::unit::unit(read).map_err(not_mirrored)?.map(Unit::Option));
+        Ok(units)
+    }
+
+    /// What of QEMU it is, in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Unit::V1_0(_) | Unit::Ram(_) => "functions",
+            Unit::Option(_) => "option",
+        }
     }
 
     /// The text.
@@ -63,6 +77,7 @@ impl Unit {
         match self {
             Unit::V1_0(unit) => &unit.text,
             Unit::Ram(unit) => &unit.text,
+            Unit::Option(unit) => &unit.text,
         }
     }
 
@@ -72,6 +87,8 @@ impl Unit {
             Unit::V1_0(unit) => unit.variant.to_string(),
             Unit::Ram(unit) if unit.tree.external => "carried".to_owned(),
             Unit::Ram(_) => "stock".to_owned(),
+            Unit::Option(unit) if unit.code == Code::Posted => "posted".to_owned(),
+            Unit::Option(_) => "carried".to_owned(),
         }
     }
 
@@ -80,6 +97,7 @@ impl Unit {
         match self {
             Unit::V1_0(unit) => json!({ "of": "1.0", "variant": unit.variant }),
             Unit::Ram(unit) => json!({ "of": "migration/ram.c", "tree": unit.tree }),
+            Unit::Option(unit) => json!({ "of": "option", "code": unit.code }),
         }
     }
 
@@ -146,4 +164,16 @@ pub fn load_v1_0(object: &Path) -> Result<v1_0::Functions> {
 /// Where it cannot be loaded.
 pub fn load_ram(object: &Path) -> Result<ram::Functions> {
     ram::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
+}
+
+/// The option that was compiled, beside its mirror.
+///
+/// # Errors
+/// Where it cannot be loaded, or where there is no room for files.
+pub fn option(code: Code, object: Option<&Path>) -> Result<option::Subject> {
+    let load = |object: &Path| {
+        option::Functions::load(object).with_context(|| format!("loading {}", object.display()))
+    };
+    let functions = object.map(load).transpose()?;
+    option::Subject::new(code, functions).context("making files for the option")
 }

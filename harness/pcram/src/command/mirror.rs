@@ -7,7 +7,7 @@ mod told;
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, load_ram, load_v1_0};
+use crate::functions::{Unit, load_ram, load_v1_0, option};
 use anyhow::{Context, Result};
 use kept::Kept;
 use pcram_functions::lockstep::Lockstep;
@@ -91,16 +91,25 @@ impl Args {
 
     /// One tree's functions against their mirror.
     fn tree(&self, run: &Run, tree: &str, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
-        let unit = Unit::of_tree(&run.cache, tree)?;
-        if self.bounded && matches!(unit, Unit::Ram(_)) {
+        let units = Unit::of_tree(&run.cache, tree)?;
+        if self.bounded && matches!(units[..], [Unit::Ram(_), ..]) {
             let text =
                 "--bounded looks at every state of 1.0's loop; of this one, cases are all there is";
             return Err(Failure::usage(text).into());
         }
-        let folder = run.folder.dir.join(format!("mirror.{}", unit.variant()));
+        let mut verdicts = Vec::new();
+        for unit in &units {
+            verdicts.extend(self.unit(run, unit, revision, seed)?);
+        }
+        Ok(verdicts)
+    }
+
+    fn unit(&self, run: &Run, unit: &Unit, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
+        let (name, variant) = (unit.name(), unit.variant());
+        let folder = run.folder.dir.join(format!("mirror.{variant}.{name}.compiled"));
         let object = unit.compile(&folder)?;
-        let told = Told::new(run, revision, unit.variant(), self.repeat(run, seed));
-        let verdicts = match &unit {
+        let told = Told::new(run, revision, name, variant, self.repeat(run, seed));
+        let verdicts = match unit {
             Unit::V1_0(unit) => {
                 let variant = unit.variant;
                 let repeat = self.repeat(run, seed);
@@ -113,6 +122,11 @@ impl Args {
                 let (tree, functions) = (unit.tree, Some(load_ram(&object)?));
                 let keep = |case| Kept::Ram { tree, case };
                 self.functions(run, ram::Subject { tree, functions }, keep, None, seed, &told)?
+            }
+            Unit::Option(unit) => {
+                let code = unit.code;
+                let keep = |case| Kept::Option { code, case };
+                self.functions(run, option(code, Some(&object))?, keep, None, seed, &told)?
             }
         };
         match self.keep {
@@ -132,7 +146,7 @@ impl Args {
         seed: u64,
         told: &Told,
     ) -> Result<Vec<Verdict>> {
-        let what = format!("{} cases on the functions as {}", self.cases, told.variant);
+        let what = format!("{} cases on the {} as {}", self.cases, told.name, told.variant);
         let came = run.events.step("mirror", what, self.repeat(run, seed), |step| {
             let total = self.cases.into();
             let came = search(&mut subject, self.cases, seed, |done| {
@@ -142,12 +156,16 @@ impl Args {
             });
             let result = match &came {
                 Ok(found) => {
-                    let rate = found.loops as f64 / found.spent.as_secs_f64() / 1e3;
                     let Found { calls, loops, .. } = found;
-                    format!(
-                        "seed {seed}: {calls} calls on each side, which make {loops} of the save \
-                         loop, {rate:.0} thousand a second"
-                    )
+                    let made = format!("seed {seed}: {calls} calls on each side");
+                    let rate = |of: u64| of as f64 / found.spent.as_secs_f64() / 1e3;
+                    match loops {
+                        0 => format!("{made}, {:.0} thousand a second", rate(*calls)),
+                        _ => format!(
+                            "{made}, which make {loops} of the save loop, {:.0} thousand a second",
+                            rate(*loops)
+                        ),
+                    }
                 }
                 Err(_) => format!("seed {seed}: they differ"),
             };

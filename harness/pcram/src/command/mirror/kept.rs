@@ -4,10 +4,12 @@ use super::super::{Revision, Run, aim, steps};
 use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
+use crate::functions;
 use crate::functions::{Unit, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use pcram_functions::lockstep::Lockstep;
-use pcram_functions::{ram, v1_0};
+use pcram_functions::{option, ram, v1_0};
+use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,9 @@ pub(super) enum Kept {
     /// The save loop of migration/ram.c.
     #[serde(rename = "migration/ram.c")]
     Ram { tree: Tree, case: ram::Case },
+    /// The option `-pcram-file`.
+    #[serde(rename = "option")]
+    Option { code: Code, case: option::Case },
 }
 
 impl Kept {
@@ -48,6 +53,7 @@ impl Kept {
         let sound = match &kept {
             Kept::V1_0 { case, .. } => case.check(),
             Kept::Ram { case, .. } => case.check(),
+            Kept::Option { case, .. } => case.check(),
         };
         sound.map_err(Failure::usage).with_context(what)?;
         Ok(kept)
@@ -73,6 +79,9 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
         Kept::Ram { tree, case } => {
             let functions = object.map(load_ram).transpose()?;
             again(run, ram::Subject { tree: *tree, functions }, case, named, &repeat)?
+        }
+        Kept::Option { code, case } => {
+            again(run, functions::option(*code, object)?, case, named, &repeat)?
         }
     };
     if named {
@@ -120,22 +129,23 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
     let stock = match kept {
         Kept::V1_0 { variant, .. } => *variant == Variant::Stock,
         Kept::Ram { tree, .. } => !tree.external,
+        Kept::Option { .. } => false,
     };
     let tree = match stock {
         true => source.tree.clone(),
         false => steps::apply(run, revision, &aim, &source)?.1.tree,
     };
-    let unit = Unit::of_tree(&run.cache, &tree)?;
-    let fits = match (&unit, kept) {
+    let fits = |unit: &Unit| match (unit, kept) {
         (Unit::V1_0(unit), Kept::V1_0 { variant, .. }) => unit.variant == *variant,
         (Unit::Ram(unit), Kept::Ram { tree, .. }) => unit.tree == *tree,
+        (Unit::Option(unit), Kept::Option { code, .. }) => unit.code == *code,
         _ => false,
     };
-    if !fits {
+    let Some(unit) = Unit::of_tree(&run.cache, &tree)?.into_iter().find(fits) else {
         let text = "the case is about other code than that of this tree; with no revision behind it, \
                     the mirror alone is run";
         return Err(Failure::usage(text).into());
-    }
+    };
     unit.compile(folder)
 }
 

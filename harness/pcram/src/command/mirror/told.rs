@@ -17,6 +17,8 @@ use std::time::Instant;
 pub(super) struct Told<'a> {
     run: &'a Run,
     revision: &'a str,
+    /// What of QEMU it is, in a word.
+    pub name: &'static str,
     /// Whose code it is, in a word.
     pub variant: String,
     repeat: String,
@@ -31,8 +33,14 @@ struct Shown<'a> {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn new(run: &'a Run, revision: &'a str, variant: String, repeat: String) -> Self {
-        Told { run, revision, variant, repeat, begun: Instant::now() }
+    pub(super) fn new(
+        run: &'a Run,
+        revision: &'a str,
+        name: &'static str,
+        variant: String,
+        repeat: String,
+    ) -> Self {
+        Told { run, revision, name, variant, repeat, begun: Instant::now() }
     }
 
     /// Whether such code can break a property: stock leaves nothing out.
@@ -49,7 +57,7 @@ impl<'a> Told<'a> {
             let why = "where the C does what it does not define, or aborts";
             summary += &format!("; {ended} cases ended {why}");
         }
-        self.row("functions", Verdict::Held, summary, Vec::new(), None)
+        self.row(self.name, Verdict::Held, summary, Vec::new(), None)
     }
 
     /// A case showed one.
@@ -59,9 +67,9 @@ impl<'a> Told<'a> {
         story: &[String],
         difference: &Difference,
     ) -> Result<Verdict> {
-        let shown = self.keep("functions", kept, story)?;
+        let shown = self.keep(self.name, kept, story)?;
         let summary = difference.to_string();
-        Ok(self.row("functions", Verdict::Failed, summary, Vec::new(), Some(shown)))
+        Ok(self.row(self.name, Verdict::Failed, summary, Vec::new(), Some(shown)))
     }
 
     /// No case broke a property; a state may have.
@@ -125,7 +133,7 @@ impl<'a> Told<'a> {
         self.run.events.send(Event::Row(Row {
             id: format!("mirror.{}.{name}", self.variant),
             promise: "mirror".into(),
-            title: format!("the functions as {}", self.variant),
+            title: format!("the {} as {}", self.name, self.variant),
             revision: self.revision.into(),
             machine: String::new(),
             verdict,

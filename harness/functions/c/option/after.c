@@ -1,0 +1,174 @@
+/* How the functions above are called from outside. */
+
+static void come_to(int came)
+{
+    the_did->came = came;
+}
+
+#if defined(PCRAM_TODAY)
+
+static HostMemoryBackendPcram a_backend;
+
+static HostMemoryBackend *made(void)
+{
+    memset(&a_backend, 0, sizeof(a_backend));
+    the_backend = &a_backend;
+    MEMORY_BACKEND(the_backend)->parent.references = 1;
+    MEMORY_BACKEND(the_backend)->parent.canonical = true;
+    MEMORY_BACKEND(the_backend)->prealloc = HAS(MEM_PREALLOC);
+    pcram_backend_instance_init(OBJECT(the_backend));
+    return MEMORY_BACKEND(the_backend);
+}
+
+static void set_path(Object *obj, const char *path)
+{
+    Error *err = NULL;
+
+    pcram_backend_set_path(obj, path, &err);
+    assert(!err);
+}
+
+static bool complete(Object *obj, Error **errp)
+{
+    pcram_backend_memory_alloc(MEMORY_BACKEND(obj), errp);
+    return !*errp;
+}
+
+/* vl.c, as far as the option is concerned */
+static void run(void)
+{
+    Error *err = NULL;
+    uint64_t i;
+
+    QTAILQ_INIT(&qemu_pcram_file_opts.head);
+    memset(&pcram_mapping, 0, sizeof(pcram_mapping));
+    memset(&the_machine, 0, sizeof(the_machine));
+    the_backend = NULL;
+    the_class.name = "none";
+    the_class.default_ram_id = HAS(OTHER_MACHINE) ? "ram" : "pc.ram";
+    the_machine.ram_size = the_start->ram_size;
+    the_machine.memdev = HAS(MEMORY_BACKEND) ? &the_root : NULL;
+    the_machine.ram_memdev_id = HAS(MEMORY_BACKEND) ? "mem0" : NULL;
+    the_machine.cgs = HAS(CONFIDENTIAL) ? &the_root : NULL;
+    the_machine.memory_encryption = HAS(CONFIDENTIAL) ? "sev0" : NULL;
+
+    for (i = 0; i < the_start->given; i++) {
+        if (!qemu_opts_parse_noisily(&qemu_pcram_file_opts, the_start->args[i], true)) {
+            exit(1);
+        }
+    }
+    pcram_file_init(&the_machine, HAS(MEM_PATH) ? "/somewhere" : NULL, &err);
+    if (err) {
+        /* Nothing of what was begun is left */
+        assert(!the_backend || !OBJECT(the_backend)->references);
+        error_report_err(err);
+        exit(1);
+    }
+    if (the_backend) {
+        assert(the_machine.memdev == OBJECT(the_backend) && OBJECT(the_backend)->parented);
+        assert(OBJECT(the_backend)->references == 1);
+        come_to(MAPPED);
+        the_did->bytes = MEMORY_BACKEND(the_backend)->mr.size;
+        the_did->shared = !!(the_block.flags & RAM_SHARED) && MEMORY_BACKEND(the_backend)->share;
+#ifdef RAM_NAMED_FILE
+        the_did->named = !!(the_block.flags & RAM_NAMED_FILE);
+#endif
+        the_did->external = !!(the_block.flags & RAM_EXTERNAL);
+    }
+}
+
+#define report_fault(addr) hostmem_pcram_report_sigbus(addr)
+#define report_if_cut_short() hostmem_pcram_report_if_cut_short()
+
+#elif defined(PCRAM_CARRIED)
+
+static void run(void)
+{
+    MemoryRegion mr;
+    uint64_t i;
+
+    QTAILQ_INIT(&qemu_pcram_file_opts.head);
+    QLIST_INIT(&ram_list.blocks);
+    memset(&watched_ram, 0, sizeof(watched_ram));
+    pcram_file_used = false;
+    for (i = 0; i < the_start->given; i++) {
+        if (!qemu_opts_parse(&qemu_pcram_file_opts, the_start->args[i], 1)) {
+            exit(1);
+        }
+    }
+    if (!HAS(OTHER_MACHINE) && !HAS(XEN) && pcram_file_init_ram(&mr, the_start->ram_size)) {
+        come_to(MAPPED);
+        the_did->bytes = the_block.length;
+        the_did->shared = true;
+        the_did->external = !!(the_block.flags & RAM_EXTERNAL_MASK);
+    }
+    pcram_file_refuse_unused(&pcram_file_machine_done, NULL);
+}
+
+#define report_fault(addr) qemu_ram_report_fault(addr)
+#define report_if_cut_short() qemu_ram_report_if_cut_short()
+
+#else
+
+static void *alloc(const char *idstr, RAMBlock *block)
+{
+    memset(block, 0, sizeof(*block));
+    block->fd = -1;
+    strcpy(block->idstr, idstr);
+    return mem_file_ram_alloc(block, the_start->ram_size);
+}
+
+static void run(void)
+{
+    RAMBlock block;
+    uint64_t i;
+    void *host;
+
+    memset(&mem_file_list, 0, sizeof(mem_file_list));
+    for (i = 0; i < the_start->given; i++) {
+        add_memory_file("pc.ram", the_start->args[i]);
+    }
+    assert(!alloc("vga.vram", &block) && !block.do_not_save);
+    host = alloc("pc.ram", &block);
+    if (host) {
+        come_to(MAPPED);
+        the_did->bytes = the_start->ram_size;
+        the_did->shared = is_shared(host, block.fd);
+        the_did->external = block.do_not_save;
+        munmap(host, the_start->ram_size);
+    }
+}
+
+#define report_fault(addr) ((void)(addr))
+#define report_if_cut_short() ((void)0)
+
+#endif
+
+/* Runs a case; @did is filled in */
+void pcram_start(const struct pcram_start *start, struct pcram_did *did)
+{
+    int came;
+
+    the_start = start;
+    the_did = did;
+    arena_used = 0;
+    the_fd = -1;
+    memset(did, 0, offsetof(struct pcram_did, said));
+    did->said[0] = did->told[0] = '\0';
+    came = setjmp(ended);
+    if (came) {
+        come_to(came);
+    } else {
+        run();
+    }
+    if (start->fault) {
+        if (the_fd >= 0 && did->came == MAPPED && ftruncate(the_fd, start->cut_to)) {
+            strcpy(did->told, "cannot cut the file short");
+        }
+        report_fault(the_room + start->fault_at);
+        report_if_cut_short();
+    }
+    if (the_fd >= 0) {
+        (close)(the_fd);
+    }
+}

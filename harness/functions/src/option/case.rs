@@ -1,0 +1,176 @@
+//! A start of QEMU with `-pcram-file`: what stands behind it, and what the files are.
+
+use super::ffi::MOST_GIVEN;
+use pcram_mirror::option::Setting;
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The regular files that a case has. Beside them there are a directory `d` and a FIFO `f`.
+pub const FILES: [&str; 4] = ["a", "b", "a,b", "x=y"];
+/// Characters that may stand behind an option.
+const MOST_TEXT: usize = 2000;
+/// The most RAM in bytes, and the longest file.
+const MOST_RAM: u64 = 1 << 15;
+
+/// A start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What stands behind each `-pcram-file`.
+    pub given: Vec<String>,
+    /// The RAM of the machine in bytes.
+    pub ram_size: u64,
+    /// The length of each of [`FILES`] in bytes.
+    pub files: [u64; FILES.len()],
+    /// What else is said.
+    pub settings: BTreeSet<Setting>,
+    /// What then happens to the file.
+    pub fault: Option<Fault>,
+}
+
+/// The file is cut short, and somebody touches an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The distance of the address from where the block begins, in bytes.
+    pub at: i64,
+    /// The bytes that the file has then.
+    pub cut_to: u64,
+}
+
+impl Case {
+    /// Whether it is one that can be run, from wherever it comes.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let printable = |text: &String| {
+            text.len() <= MOST_TEXT && text.bytes().all(|it| (0x20..0x7f).contains(&it))
+        };
+        if self.given.len() > MOST_GIVEN || !self.given.iter().all(printable) {
+            return Err("there are at most 4 options of 2000 printable characters");
+        }
+        // A path that leaves the folder would lead to somebody's file.
+        if self.given.iter().any(|text| text.contains('/')) {
+            return Err("a path has no slash");
+        }
+        let long = self.files.iter().chain([&self.ram_size]).any(|&it| it > MOST_RAM);
+        let far = |it: Fault| it.cut_to > MOST_RAM || it.at.unsigned_abs() > MOST_RAM;
+        match long || self.fault.is_some_and(far) {
+            true => Err("RAM and files have at most 32768 bytes"),
+            false => Ok(()),
+        }
+    }
+
+    /// The start in words.
+    pub fn tell(&self) -> Vec<String> {
+        let files = FILES.iter().zip(self.files).map(|(name, size)| format!("{name:?} {size}"));
+        let mut lines = vec![
+            format!("files in bytes: {}", files.collect::<Vec<_>>().join(", ")),
+            format!("a machine with {} bytes of RAM, {:?}", self.ram_size, self.settings),
+        ];
+        lines.extend(self.given.iter().map(|text| format!("-pcram-file {text:?}")));
+        lines.extend(self.fault.map(|Fault { at, cut_to }| {
+            format!("the file is cut to {cut_to} bytes, and byte {at} of the block is touched")
+        }));
+        lines
+    }
+
+    /// The case with one thing less, in every way.
+    pub fn smaller(&self) -> Vec<Case> {
+        let mut all = Vec::new();
+        let mut add = |change: &dyn Fn(&mut Case)| {
+            let mut smaller = self.clone();
+            change(&mut smaller);
+            if smaller != *self {
+                all.push(smaller);
+            }
+        };
+        add(&|case| case.fault = None);
+        for setting in &self.settings {
+            add(&|case| _ = case.settings.remove(setting));
+        }
+        for at in 0..self.given.len() {
+            add(&|case| _ = case.given.remove(at));
+            let length = self.given[at].len();
+            for piece in [64, 8, 1] {
+                for from in (0..length.saturating_sub(piece - 1)).step_by(piece) {
+                    add(&|case| case.given[at].replace_range(from..from + piece, ""));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Starts of any kind.
+pub fn cases() -> impl Strategy<Value = Case> {
+    let given = prop_oneof![
+        1 => Just(Vec::new()),
+        16 => vec(option(), 1),
+        2 => vec(option(), 2..=3),
+    ];
+    let settings = prop_oneof![
+        5 => Just(BTreeSet::new()),
+        4 => btree_set(select(&Setting::ALL[..]), 1),
+        2 => btree_set(select(&Setting::ALL[..]), 2..4),
+        // Each of these says nothing without the other.
+        1 => Just(BTreeSet::from([Setting::Kvm, Setting::NoSyncMmu])),
+        1 => Just(BTreeSet::from([Setting::Incoming, Setting::MemLock])),
+    ];
+    let ram_size = prop_oneof![
+        1 => Just(0),
+        8 => (1..=7_u64).prop_map(|pages| pages << 12),
+        1 => 1..MOST_RAM,
+    ];
+    (given, ram_size, settings).prop_flat_map(|(given, ram_size, settings)| {
+        let size = || {
+            prop_oneof![
+                8 => Just(ram_size.next_multiple_of(4096)),
+                1 => Just(ram_size),
+                1 => Just(ram_size.saturating_sub(1)),
+                1 => Just(ram_size + 1),
+                1 => 0..MOST_RAM,
+            ]
+        };
+        let files = [size(), size(), size(), size()];
+        let edge = ram_size as i64;
+        let at = prop_oneof![Just(-1), Just(0), Just(edge - 1), Just(edge), Just(edge + 1)];
+        let cut_to = prop_oneof![
+            Just(ram_size),
+            Just(ram_size.saturating_sub(1)),
+            Just(ram_size + 1),
+            0..=ram_size
+        ];
+        let fault =
+            proptest::option::of((at, cut_to).prop_map(|(at, cut_to)| Fault { at, cut_to }));
+        (files, fault).prop_map(move |(files, fault)| Case {
+            given: given.clone(),
+            ram_size,
+            files,
+            settings: settings.clone(),
+            fault,
+        })
+    })
+}
+
+/// What stands behind an option: mostly a path, else anything.
+fn option() -> impl Strategy<Value = String> {
+    let long = "z".repeat(90);
+    let pieces = [
+        "a", "b", "d", "f", "none", "x", "y", "path", "path=", "id=", "=", ",", ",,", "no", "help",
+        "delay", "?", "1", &long,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    const PATHS: [&str; 10] =
+        ["a", "path=a", "b", "a,,b", "path=x=y", "d", "f", "none", "", "a,id=c"];
+    prop_oneof![
+        3 => select(&PATHS[..]).prop_map(str::to_owned),
+        2 => vec(select(pieces), 0..9).prop_map(|pieces| pieces.concat()),
+    ]
+}

@@ -1,0 +1,131 @@
+//! The compiled functions, called: what `c/option` has on its side, field by field.
+
+use super::case::Fault;
+use libloading::Library;
+use pcram_mirror::option::{Came, Mapped};
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::Path;
+
+/// Options that one case can have.
+pub const MOST_GIVEN: usize = 4;
+
+/// `struct pcram_start` of before.h.
+#[repr(C)]
+struct RawStart {
+    folder: i32,
+    settings: u32,
+    ram_size: u64,
+    given: u64,
+    args: [*const c_char; MOST_GIVEN],
+    fault: i32,
+    fault_at: i64,
+    cut_to: u64,
+}
+
+/// `struct pcram_did` of before.h.
+#[repr(C)]
+struct RawDid {
+    came: u64,
+    opened: u64,
+    closed: u64,
+    bytes: u64,
+    shared: u8,
+    named: u8,
+    external: u8,
+    unblocks: u8,
+    said: [u8; 8192],
+    told: [u8; 2048],
+}
+
+/// What the C did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Did {
+    /// How it ended.
+    pub came: Came,
+    /// What was said on the way.
+    pub said: String,
+    /// Files that were opened, and of them closed again.
+    pub files: (u64, u64),
+    /// The block, where the file is one.
+    pub mapped: Option<Mapped>,
+    /// What was told of the fault.
+    pub told: String,
+}
+
+/// The compiled functions of one tree.
+pub struct Functions {
+    start: unsafe extern "C" fn(*const RawStart, *mut RawDid),
+    did: Box<RawDid>,
+    // Behind everything that points into it.
+    _library: Library,
+}
+
+impl Functions {
+    /// Loads a unit that was compiled to a shared object.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be loaded, or lacks a function.
+    pub fn load(path: &Path) -> Result<Functions, libloading::Error> {
+        // SAFETY: the object has no constructors, and the types are those of before.h.
+        unsafe {
+            let library = Library::new(path)?;
+            let start = *library.get(b"pcram_start")?;
+            // SAFETY: numbers and bytes, which may all be zero.
+            let did = Box::new(std::mem::zeroed());
+            Ok(Functions { start, did, _library: library })
+        }
+    }
+
+    /// Runs a case; `settings` has a bit for each, and paths begin at `folder`.
+    pub fn start(
+        &mut self,
+        folder: BorrowedFd,
+        settings: u32,
+        ram_size: u64,
+        given: &[String],
+        fault: Option<Fault>,
+    ) -> Did {
+        let words = |text: &String| CString::new(text.as_str()).expect("options have no NUL");
+        let texts: Vec<_> = given.iter().map(words).collect();
+        let arg = |at: usize| texts.get(at).map_or(std::ptr::null(), |text| text.as_ptr());
+        let raw = RawStart {
+            folder: folder.as_raw_fd(),
+            settings,
+            ram_size,
+            given: texts.len().min(MOST_GIVEN) as u64,
+            args: std::array::from_fn(arg),
+            fault: fault.is_some().into(),
+            fault_at: fault.map_or(0, |fault| fault.at),
+            cut_to: fault.map_or(0, |fault| fault.cut_to),
+        };
+        // SAFETY: all that it points to outlives the call, and the functions keep nothing of it.
+        unsafe { (self.start)(&raw, &mut *self.did) };
+        let did = &self.did;
+        let text = |bytes: &[u8]| {
+            let text = CStr::from_bytes_until_nul(bytes).expect("the C ends its texts");
+            text.to_string_lossy().into_owned()
+        };
+        let mapped = Mapped {
+            bytes: did.bytes,
+            shared: did.shared != 0,
+            named: did.named != 0,
+            external: did.external != 0,
+            unblocks_sigbus: did.unblocks != 0,
+        };
+        let came = match did.came {
+            0 => Came::NotAsked,
+            1 => Came::Mapped,
+            2 => Came::Refused,
+            _ => Came::Aborted,
+        };
+        Did {
+            came,
+            said: text(&did.said),
+            files: (did.opened, did.closed),
+            mapped: (mapped != Mapped::default()).then_some(mapped),
+            told: text(&did.told),
+        }
+    }
+}

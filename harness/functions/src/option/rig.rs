@@ -1,0 +1,101 @@
+//! One start, through the mirror and, where they are at hand, through the functions.
+
+use super::case::{Case, FILES};
+use super::ffi::{Did, Functions};
+use crate::lockstep::{Difference, Outcome, same};
+use pcram_mirror::option::{Came, Code, File, Setting, Start, posted, today, v1_0};
+use rustix::fs::{FileType, Mode, OFlags, ftruncate, mkdirat, mknodat, open, openat};
+use rustix::io::Result;
+use std::os::fd::{AsFd, OwnedFd};
+use tempfile::TempDir;
+
+/// The longest name that a file has.
+const LONGEST: usize = 255;
+/// A folder with what paths lead to; it ends with the rig.
+pub struct Rig {
+    folder: OwnedFd,
+    files: Vec<OwnedFd>,
+    _room: TempDir,
+}
+
+impl Rig {
+    /// A folder with the files that cases name.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no room for it.
+    pub fn new() -> std::io::Result<Rig> {
+        let room = tempfile::tempdir()?;
+        let folder = open(room.path(), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let own = Mode::RUSR | Mode::WUSR;
+        let made = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        mkdirat(&folder, "d", own | Mode::XUSR)?;
+        mknodat(&folder, "f", FileType::Fifo, own, 0)?;
+        let files = FILES.iter().map(|name| openat(&folder, *name, made, own));
+        let files = files.collect::<Result<_>>()?;
+        Ok(Rig { folder, files, _room: room })
+    }
+
+    /// Runs a case. Without functions, only the mirror runs.
+    ///
+    /// # Errors
+    ///
+    /// Where the two sides differ.
+    pub fn run(
+        &self,
+        code: Code,
+        functions: Option<&mut Functions>,
+        case: &Case,
+    ) -> std::result::Result<Outcome, Difference> {
+        let file = |path: &str| look(case, path);
+        let Case { given, ram_size, settings, .. } = case;
+        let start = Start { given, ram_size: *ram_size, settings, file: &file };
+        let came = match code {
+            Code::Posted => posted::start(&start),
+            Code::V1_0 => v1_0::start(&start),
+            Code::Today { warns_of_flags, named_files } => {
+                today::start(&start, warns_of_flags, named_files)
+            }
+        };
+        let outcome = Outcome { calls: 1, ..Outcome::default() };
+        let Some(functions) = functions else { return Ok(outcome) };
+        for (file, size) in self.files.iter().zip(case.files) {
+            ftruncate(file, size).expect("a file in a folder of our own takes any length");
+        }
+        let told = case.fault.zip(came.watched.as_ref()).map(|(fault, watched)| {
+            watched.fault(fault.at, fault.cut_to).to_owned() + watched.stopped(fault.cut_to)
+        });
+        let mirror = Did {
+            came: came.came,
+            said: came.said,
+            files: (came.opened, came.closed),
+            mapped: came.mapped,
+            told: told.unwrap_or_default(),
+        };
+        let bit = |setting: &Setting| 1 << (*setting as u32);
+        let bits = settings.iter().map(bit).fold(0, |all, bit: u32| all | bit);
+        let c = functions.start(self.folder.as_fd(), bits, *ram_size, given, case.fault);
+        same(0, "what came of it", &c, &mirror)?;
+        // Once it is mapped, the case itself cuts the file.
+        let is_cut = case.fault.is_some() && mirror.came == Came::Mapped;
+        let lengths =
+            |file: &OwnedFd| rustix::fs::fstat(file).map_or(u64::MAX, |it| it.st_size as u64);
+        let lengths: Vec<_> = self.files.iter().map(lengths).collect();
+        if !is_cut {
+            same(0, "the lengths of the files", &lengths, &case.files.to_vec())?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// What a path in the folder leads to.
+fn look(case: &Case, path: &str) -> File {
+    let at = FILES.iter().position(|name| *name == path);
+    match (path, at) {
+        (_, Some(at)) => File::Regular(case.files[at]),
+        ("d", _) => File::Directory,
+        ("f", _) => File::Fifo,
+        (path, _) if path.len() > LONGEST => File::Missing("File name too long"),
+        _ => File::Missing("No such file or directory"),
+    }
+}

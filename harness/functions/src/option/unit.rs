@@ -1,0 +1,208 @@
+//! Which functions of `-pcram-file` make up a unit that compiles alone.
+
+use crate::extract::{Definitions, ExtractError};
+use pcram_mirror::option::Code;
+
+/// The files that may have something of it.
+const FILES: [&str; 21] = [
+    "qemu-queue.h",
+    "qemu-option.h",
+    "qemu-option.c",
+    "cpu-all.h",
+    "exec.c",
+    "hw/pcram-file.h",
+    "hw/pcram-file.c",
+    "include/qemu/queue.h",
+    "include/qemu/option.h",
+    "include/qemu/option_int.h",
+    "util/qemu-option.c",
+    "include/exec/memory.h",
+    "include/system/memory.h",
+    "softmmu/pcram-file.c",
+    "system/pcram-file.c",
+    "include/sysemu/hostmem.h",
+    "include/system/hostmem.h",
+    "backends/hostmem-pcram.c",
+    "include/qemu/help_option.h",
+    "softmmu/vl.c",
+    "system/vl.c",
+];
+
+const BEFORE: &str = include_str!("../../c/option/before.h");
+const OPTS: &str = include_str!("../../c/option/opts.h");
+const POSTED: &str = include_str!("../../c/option/posted.h");
+const V1_0: &str = include_str!("../../c/option/v1_0.h");
+const V1_0_BLOCKS: &str = include_str!("../../c/option/v1_0_blocks.h");
+const TODAY: &str = include_str!("../../c/option/today.h");
+const AFTER: &str = include_str!("../../c/option/after.c");
+
+/// The reader of options in 1.0.
+const V1_0_OPTS: &[&str] = &[
+    "QemuOptDesc",
+    "struct QemuOptsList",
+    "struct QemuOpt",
+    "struct QemuOpts",
+    "get_opt_name",
+    "get_opt_value",
+    "qemu_opt_del",
+    "qemu_opt_set",
+    "qemu_opt_foreach",
+    "qemu_opts_find",
+    "id_wellformed",
+    "qemu_opts_create",
+    "qemu_opts_del",
+    "qemu_opts_do_parse",
+    "qemu_opts_parse",
+    "qemu_opts_foreach",
+];
+const BLOCKS: &[&str] = &["RAMBlock", "RAMList", "ram_list"];
+const V1_0_FAULTS: &[&str] = &[
+    "watched_ram",
+    "qemu_ram_watch_faults",
+    "watched_ram_is_cut_short",
+    "watched_ram_report",
+    "qemu_ram_report_fault",
+    "qemu_ram_report_if_cut_short",
+];
+const V1_0_FILE: &[&str] = &[
+    "PCRAM_ID",
+    "qemu_pcram_file_opts",
+    "pcram_file_used",
+    "pcram_file_refuse",
+    "PcramFileOption",
+    "pcram_file_take_path",
+    "pcram_file_take",
+    "pcram_file_path",
+    "pcram_file_validate",
+    "pcram_file_open",
+    "pcram_file_watch",
+    "pcram_file_init_ram",
+    "pcram_file_refuse_unused",
+    "pcram_file_machine_done",
+];
+const POSTED_FILE: &[&str] =
+    &["MemFile", "MemFileList", "mem_file_list", "mem_file_ram_alloc", "add_memory_file"];
+/// The reader of options in 5.2 and later.
+const TODAY_OPTS: &[&str] = &[
+    "QemuOptDesc",
+    "struct QemuOptsList",
+    "struct QemuOpt",
+    "struct QemuOpts",
+    "is_help_option",
+    "get_opt_name",
+    "get_opt_value",
+    "find_desc_by_name",
+    "find_default_by_name",
+    "qemu_opt_find",
+    "qemu_opt_get",
+    "qemu_opt_del",
+    "qemu_opt_foreach",
+    "opts_accepts_any",
+    "opt_create",
+    "opt_validate",
+    "qemu_opts_find",
+    "qemu_opts_create",
+    "qemu_opts_del",
+    "get_opt_name_value",
+    "opts_do_parse",
+    "opts_parse_id",
+    "opts_parse",
+    "qemu_opts_parse_noisily",
+];
+const TODAY_FLAGS: &[&str] = &["RAM_SHARED", "RAM_EXTERNAL"];
+const TODAY_FILE: &[&str] = &[
+    "TYPE_MEMORY_BACKEND_PCRAM",
+    "struct HostMemoryBackendPcram",
+    "pcram_mapping",
+    "pcram_is_cut_short",
+    "pcram_report",
+    "hostmem_pcram_report_sigbus",
+    "hostmem_pcram_report_if_cut_short",
+    "pcram_watch_faults",
+    "pcram_open",
+    "pcram_backend_memory_alloc",
+    "pcram_backend_set_path",
+    "pcram_backend_instance_init",
+    "PCRAM_ID",
+    "qemu_pcram_file_opts",
+    "pcram_file_validate",
+    "pcram_file_create_memdev",
+    "pcram_file_count",
+    "pcram_file_init",
+];
+
+/// A unit of C that compiles alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Whose functions they are, as the tree shows it.
+    pub code: Code,
+    /// The text.
+    pub text: String,
+}
+
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where the tree does not
+/// have the option.
+///
+/// # Errors
+///
+/// Where a function is not found, or where the parser was not sure of it.
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit>, ExtractError> {
+    let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
+    let pool: Vec<_> = texts.iter().map(|(name, text)| Definitions::of(name, text)).collect();
+    let has = |name: &str| pool.iter().any(|file| file.has(name));
+    let all = |names: &[&str]| {
+        let take =
+            |name: &&str| pool.iter().find(|file| file.has(name)).unwrap_or(&pool[0]).take(name);
+        names.iter().map(take).collect::<Result<String, _>>()
+    };
+    let text = |name: &str| texts.iter().find(|it| it.0 == name).map_or("", |it| it.1.as_str());
+    // The one header that 1.0's includes has a barrier, of which nothing here has need.
+    let old_queue = text("qemu-queue.h").replace("#include \"qemu-barrier.h\"", "");
+    let before = |name: &str| format!("#define PCRAM_{name} 1\n{BEFORE}");
+    let (code, parts) = if has("pcram_backend_memory_alloc") {
+        let alloc = all(&["pcram_backend_memory_alloc"])?;
+        let code = Code::Today {
+            warns_of_flags: all(&["get_opt_name_value"])?.contains("warn_on_flag"),
+            named_files: alloc.contains("RAM_NAMED_FILE"),
+        };
+        // Before 6.1, whether it is shared is an argument of its own.
+        let flags = match alloc.contains("size, true, fd") {
+            true => "#define FLAGS(share) ((share) ? RAM_SHARED : 0)\n",
+            false => "#define FLAGS(flags) (flags)\n",
+        };
+        let named = if code_is_named(code) { all(&["RAM_NAMED_FILE"])? } else { String::new() };
+        let parts = vec![
+            before("TODAY"),
+            text("include/qemu/queue.h").to_owned(),
+            format!("{OPTS}{TODAY}{flags}{named}"),
+            all(TODAY_FLAGS)?,
+            all(TODAY_OPTS)?,
+            all(TODAY_FILE)?,
+        ];
+        (code, parts)
+    } else if has("pcram_file_init_ram") {
+        let parts = vec![
+            before("CARRIED"),
+            old_queue,
+            format!("{OPTS}{V1_0}"),
+            all(V1_0_OPTS)?,
+            all(&["RAM_EXTERNAL_MASK"])?,
+            all(BLOCKS)?,
+            V1_0_BLOCKS.to_owned(),
+            all(V1_0_FAULTS)?,
+            all(V1_0_FILE)?,
+        ];
+        (Code::V1_0, parts)
+    } else if has("mem_file_ram_alloc") {
+        let parts =
+            vec![before("POSTED"), old_queue, POSTED.to_owned(), all(BLOCKS)?, all(POSTED_FILE)?];
+        (Code::Posted, parts)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Unit { code, text: parts.concat() + AFTER }))
+}
+
+fn code_is_named(code: Code) -> bool {
+    matches!(code, Code::Today { named_files: true, .. })
+}

@@ -1,0 +1,87 @@
+//! The option as carried on 5.2 and later: system/pcram-file.c (softmmu/ before 10.0) and
+//! backends/hostmem-pcram.c.
+
+use super::opts::{List, parse};
+use super::{Came, Did, Mapped, PCRAM_ID, Setting, Start, Watched, open};
+
+/// What the mirrored machine type is called.
+pub const MACHINE: &str = "none";
+/// What QEMU calls itself.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// From the command line to the machine's memory backend (vl.c, `pcram_file_init`).
+pub fn start(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
+    let (mut list, mut did) = (List::new(), Did::default());
+    for text in start.given {
+        if !parse(&mut list, text, warns_of_flags, &mut did) {
+            did.came = Came::Refused;
+            return did;
+        }
+    }
+    let Some(first) = list.first() else { return did };
+    let path = first.paths.last().map_or("", String::as_str);
+    let reason = match first.paths.len() {
+        _ if list.len() > 1 => Some("the option is given more than once".to_owned()),
+        2.. => Some("the path is given more than once".to_owned()),
+        _ if path.is_empty() => Some("the path is empty".to_owned()),
+        _ => pcram_file_validate(start),
+    };
+    match reason {
+        Some(reason) => did.refuse(path, reason),
+        None => pcram_backend_memory_alloc(start, path, named_files, did),
+    }
+}
+
+/// What beside the file speaks against its use; the first of all reasons.
+fn pcram_file_validate(start: &Start) -> Option<String> {
+    let has = |setting| start.has(setting);
+    let reason = match () {
+        () if has(Setting::OtherMachine) => {
+            return Some(format!("machine type '{MACHINE}' has no such block"));
+        }
+        () if start.ram_size == 0 => "the machine has no RAM",
+        () if has(Setting::MemPath) => "-mem-path is given, too",
+        () if has(Setting::MemoryBackend) => "-machine memory-backend is given, too",
+        () if has(Setting::NumaMemdev) => "-numa node,memdev is given, too",
+        () if has(Setting::ObjectExists) => {
+            return Some(format!("an object with the id '{PCRAM_ID}' exists already"));
+        }
+        () if has(Setting::Incoming) && has(Setting::MemLock) => {
+            "-overcommit mem-lock=on would read all of the file before the incoming migration is \
+             complete"
+        }
+        () if has(Setting::Confidential) => "the RAM of a confidential guest cannot be shared",
+        () if has(Setting::Xen) => "Xen allocates the RAM itself",
+        () if has(Setting::Kvm) && has(Setting::NoSyncMmu) => {
+            "KVM has no synchronous MMU on this host"
+        }
+        () if has(Setting::Replay) => "record/replay has no control over the file's content",
+        // What it says is another function's.
+        () if has(Setting::Capability) => "a capability",
+        () => return None,
+    };
+    Some(reason.to_owned())
+}
+
+fn pcram_backend_memory_alloc(start: &Start, path: &str, named_files: bool, mut did: Did) -> Did {
+    if start.has(Setting::MemPrealloc) {
+        return did.refuse(path, "-mem-prealloc would allocate all of the file");
+    }
+    let bytes = start.ram_size;
+    let opened = open(start, path, bytes, &mut did);
+    let reason = opened.err().or(start.has(Setting::CannotMap).then(|| "it does not map".into()));
+    if let Some(reason) = reason {
+        did.closed = did.opened;
+        return did.refuse(path, reason);
+    }
+    did.came = Came::Mapped;
+    did.watched = Some(Watched::new(PROGRAM, path, bytes));
+    did.mapped = Some(Mapped {
+        bytes,
+        shared: true,
+        named: named_files,
+        external: true,
+        unblocks_sigbus: !start.has(Setting::Kvm),
+    });
+    did
+}
