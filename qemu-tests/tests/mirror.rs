@@ -139,22 +139,28 @@ fn each_damage_to_the_save_loop_of_today_is_seen() {
     }
 }
 
+/// The option, with one thing in it replaced.
+fn damaged_option(
+    units: &[Unit],
+    from: &str,
+    to: &str,
+) -> Result<Found, Box<Differs<pcram_functions::option::Case>>> {
+    let unit = units.iter().find_map(|unit| match unit {
+        Unit::Option(unit) => Some(unit.clone()),
+        _ => None,
+    });
+    let mut unit = unit.expect("the series has the option");
+    assert!(unit.text.contains(from), "{from:?} is not in the functions");
+    unit.text = unit.text.replacen(from, to, 1);
+    let (code, folder) = (unit.code, tempfile::tempdir().unwrap());
+    let object = Unit::Option(unit).compile(folder.path()).unwrap();
+    search(&mut option(code, Some(&object)).unwrap(), 10_000, SEED, |_| {})
+}
+
 #[test]
 fn each_damage_to_the_option_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let unit = units.iter().find_map(|unit| match unit {
-        Unit::Option(unit) => Some(unit),
-        _ => None,
-    });
-    let unit = unit.unwrap();
-    let damaged = |from: &str, to: &str| {
-        assert!(unit.text.contains(from), "{from:?} is not in the functions");
-        let text = unit.text.replacen(from, to, 1);
-        let folder = tempfile::tempdir().unwrap();
-        let damaged = Unit::Option(pcram_functions::option::unit::Unit { text, ..unit.clone() });
-        let object = damaged.compile(folder.path()).unwrap();
-        search(&mut option(unit.code, Some(&object)).unwrap(), 10_000, SEED, |_| {})
-    };
+    let damaged = |from: &str, to: &str| damaged_option(&units, from, to);
     assert!(damaged("unsigned paths = 0;", "unsigned paths = 0;").is_ok());
     for (from, to) in [
         ("stat(path, &st) == 0 && !S_ISREG(st.st_mode)", "0"),
@@ -226,11 +232,31 @@ fn each_damage_to_the_functions_is_seen() {
             "ram_load_external_list()",
         ),
         ("(*ablock)->offset < (*b", "(*ablock)->offset > (*b", ""),
+        ("MAP_SHARED, fd, 0", "MAP_PRIVATE, fd, 0", "what allocates a block"),
+        ("new_block->flags |= RAM_EXTERNAL_MASK;", "", ""),
+        (
+            "munmap(block->host, block->length);\n                close(block->fd);",
+            "munmap(block->host, block->length);",
+            "qemu_ram_free()",
+        ),
     ] {
         let differs = damaged(unit, from, to).expect_err(from);
         let Differs { difference, case } = *differs;
         assert!(what.is_empty() || difference.what == what, "{from}: {difference}");
         assert!(case.steps.len() <= 16, "{from}: {case:?}");
+    }
+    for (from, to) in [
+        ("option->given++ == 0", "++option->given"),
+        ("if (option.paths > 1) {", "if (option.paths > 2) {"),
+        ("if (mem_path) {", "if (0) {"),
+        ("stat(path, &st) == 0 && !S_ISREG(st.st_mode)", "0"),
+        ("st.st_size != size", "st.st_size < size"),
+        ("size = TARGET_PAGE_ALIGN(size);", ""),
+        ("MAX(strlen(params) + 1, sizeof(\"off\"))", "sizeof(\"off\") + 100"),
+        ("if (*(p + 1) != ',')", "if (1)"),
+        ("path && xen_enabled()", "path && 0"),
+    ] {
+        damaged_option(&units, from, to).expect_err(from);
     }
 }
 

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::ram_list::Carrier;
     use crate::v1_0::bounded::Nowhere;
-    use crate::v1_0::{Ram, Save, Variant};
+    use crate::v1_0::{Host, Ram, Save, Variant};
 
     fn blocks() -> Vec<RamBlock> {
         [("ram", 3, Carrier::Stream), ("file", 2, Carrier::File), ("rom", 1, Carrier::Stream)]
@@ -172,7 +172,8 @@ mod tests {
         }
         let mut ram = Ram::new(Variant::Carried);
         for block in blocks() {
-            ram.list.alloc(&block.idstr, block.used_length, block.is_ignored()).unwrap();
+            let host = if block.is_ignored() { Host::File } else { Host::Given };
+            ram.list.alloc(&block.idstr, block.used_length, host).unwrap();
         }
         let mut kept = Kept(Vec::new(), blocks().into_iter().map(|it| it.idstr).collect());
         assert_eq!(ram.ram_save_live(&mut kept, 1), Ok(0));

@@ -37,27 +37,31 @@ void pcram_reset(void)
     memset(__bss_start, 0, _end - __bss_start);
 }
 
-/* Gives the new block's address */
-int64_t pcram_alloc(const char *name, uint64_t size, uint8_t *host, int left_out)
+/* Gives the new block's address; @from is pcram_mirror::v1_0::Host */
+int64_t pcram_alloc(const char *name, uint64_t size, uint8_t *host, int from)
 {
-    RAMBlock *block;
-    ram_addr_t addr;
-
-    CALL(addr = qemu_ram_alloc_from_ptr(NULL, name, size, host));
-    block = QLIST_FIRST(&ram_list.blocks);
-    if (left_out) {
+    next_host = host;
+    next_size = size;
+    if (from == 0) {
+        CALL(return qemu_ram_alloc_from_ptr(NULL, name, size, host));
+    }
+    if (from == 2) {
 #if defined(PCRAM_POSTED)
-        block->do_not_save = 1;
+        /* The registry keeps the pointer */
+        CALL(add_memory_file(strcpy(g_malloc0(strlen(name) + 1), name), "the file"));
 #elif defined(PCRAM_CARRIED)
-        block->flags |= RAM_EXTERNAL_MASK;
+        CALL(return qemu_ram_alloc_from_fd(NULL, name, size, NEXT_FD));
 #endif
     }
-    return addr;
+    CALL(return qemu_ram_alloc(NULL, name, size));
+    return 0;
 }
 
-int64_t pcram_free(uint64_t addr)
+int64_t pcram_free(uint64_t addr, struct pcram_given_back *all)
 {
+    memset(&given_back, 0, sizeof(given_back));
     CALL(qemu_ram_free(addr));
+    *all = given_back;
     return 0;
 }
 

@@ -1,6 +1,7 @@
 //! The compiled functions, called: what `c/v1_0` has on its side, field by field.
 
 use libloading::Library;
+use pcram_mirror::v1_0::{GivenBack, Host};
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
 use thiserror::Error;
@@ -62,6 +63,15 @@ struct RawView {
     dirty: *const u8,
 }
 
+/// `struct pcram_given_back` of before.h.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct RawGivenBack {
+    unmapped: u64,
+    closed: u64,
+    freed: u64,
+}
+
 /// What the static variables of the C, or the mirror's of the same names, hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
@@ -89,7 +99,7 @@ type Call<A> = unsafe extern "C" fn(*mut File, A) -> i64;
 pub struct Functions {
     reset: unsafe extern "C" fn(),
     alloc: unsafe extern "C" fn(*const c_char, u64, *mut u8, c_int) -> i64,
-    free: unsafe extern "C" fn(u64) -> i64,
+    free: unsafe extern "C" fn(u64, *mut RawGivenBack) -> i64,
     get_ram_ptr: unsafe extern "C" fn(u64, *mut u8) -> i64,
     set_dirty: unsafe extern "C" fn(u64) -> i64,
     save_block: unsafe extern "C" fn(*mut File) -> i64,
@@ -169,29 +179,32 @@ impl Functions {
         &self.out[..self.file.out_len as usize]
     }
 
-    /// A new block of `size` bytes; gives its address.
+    /// A new block of `size` bytes; gives its address. A file maps to `room`.
     ///
     /// # Safety
     ///
-    /// `host` has `size` bytes, and a page for each at which the block may be looked at behind them,
+    /// `room` has `size` bytes, and a page for each at which the block may be looked at behind them,
     /// until [`Functions::reset`] or the end.
     pub unsafe fn alloc(
         &mut self,
         idstr: &str,
         size: u64,
-        host: *mut u8,
-        left_out: bool,
+        room: *mut u8,
+        host: Host,
     ) -> Result<u64, Aborted> {
         let name = CString::new(idstr).expect("a block's name has no NUL");
         // SAFETY: as the caller promises; the name is copied.
-        let came = unsafe { (self.alloc)(name.as_ptr(), size, host, left_out.into()) };
+        let came = unsafe { (self.alloc)(name.as_ptr(), size, room, host as c_int) };
         returned(came).map(|it| it as u64)
     }
 
     /// `qemu_ram_free`.
-    pub fn free(&mut self, addr: u64) -> Result<(), Aborted> {
+    pub fn free(&mut self, addr: u64) -> Result<GivenBack, Aborted> {
+        let mut raw = RawGivenBack::default();
         // SAFETY: a block that is not in the list is left alone; what is freed stays readable.
-        returned(unsafe { (self.free)(addr) }).map(|_| ())
+        returned(unsafe { (self.free)(addr, &mut raw) })?;
+        let RawGivenBack { unmapped, closed, freed } = raw;
+        Ok(GivenBack { unmapped, closed, freed })
     }
 
     /// `qemu_get_ram_ptr`: the distance of what it gives from the beginning of `room`.

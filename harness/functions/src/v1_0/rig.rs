@@ -7,7 +7,7 @@ use super::ffi::{Aborted, Functions, View};
 use super::guest::{Buffer, MOST_ALLOCATED, Memory, Out, write};
 use super::properties::Watch;
 use crate::lockstep::{Difference, Outcome, same};
-use pcram_mirror::v1_0::{PAGE, Ram, Undefined, Variant};
+use pcram_mirror::v1_0::{Host, PAGE, Ram, Undefined, Variant};
 
 /// Runs a case. Without functions, only the mirror runs and the properties are watched.
 ///
@@ -102,15 +102,19 @@ impl Rig<'_> {
         let size = u64::from(block.pages.max(1)) * PAGE;
         let place = self.ram.list.blocks.len();
         let idstr = format!("block{place}");
-        let left_out = block.left_out && self.ram.variant.leaves_out();
-        let came = self.ram.list.alloc(&idstr, size, left_out);
+        let host = match block.left_out && self.ram.variant.leaves_out() {
+            true => Host::File,
+            false if place.is_multiple_of(2) => Host::Given,
+            false => Host::Allocated,
+        };
+        let came = self.ram.list.alloc(&idstr, size, host);
         let came = came.map(|block| self.ram.list.blocks[block].offset);
         self.watch.interrupted();
         if let Some(functions) = &mut self.functions {
-            let host = self.c_memory.room(place).as_mut_ptr();
+            let room = self.c_memory.room(place).as_mut_ptr();
             // SAFETY: the room is larger than any block, and lives as long as the rig.
-            let c = unsafe { functions.alloc(&idstr, size, host, left_out) };
-            self.agree("qemu_ram_alloc_from_ptr()", c, came)?;
+            let c = unsafe { functions.alloc(&idstr, size, room, host) };
+            self.agree("what allocates a block", c, came)?;
         }
         self.end(came.err());
         self.compare()
@@ -118,12 +122,13 @@ impl Rig<'_> {
 
     fn unplug(&mut self, block: u8) -> Result<(), Difference> {
         let Some(block) = self.block(block) else { return Ok(()) };
-        let offset = self.ram.list.blocks[block].offset;
+        let gone = &self.ram.list.blocks[block];
+        let (offset, given_back) = (gone.offset, gone.gives_back(self.ram.variant));
         self.ram.list.free(offset);
         self.watch.interrupted();
         if let Some(functions) = &mut self.functions {
             let c = functions.free(offset);
-            self.agree("qemu_ram_free()", c, Ok(()))?;
+            self.agree("qemu_ram_free()", c, Ok(given_back))?;
         }
         self.compare()
     }

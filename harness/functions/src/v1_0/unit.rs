@@ -22,6 +22,7 @@ const EXEC: &[&str] = &[
     "find_ram_offset",
     "last_ram_offset",
     "qemu_ram_alloc_from_ptr",
+    "qemu_ram_alloc",
     "qemu_ram_free",
     "qemu_get_ram_ptr",
 ];
@@ -96,13 +97,13 @@ pub fn unit(files: [&str; 4]) -> Result<Unit, ExtractError> {
     take(&exec, &["ram_list"])?;
     if variant == Variant::Posted {
         take(&cpu_all, &["MemFile", "MemFileList"])?;
-        take(&exec, &["mem_file_list", "mem_file_ram_alloc"])?;
+        take(&exec, &["mem_file_list", "mem_file_ram_alloc", "add_memory_file"])?;
     }
     take(&cpu_all, CPU_ALL_INLINE)?;
     let (before, after) = EXEC.split_at(4);
     take(&exec, before)?;
     if variant == Variant::Carried {
-        take(&exec, &["watched_ram", "ram_block_alloc"])?;
+        take(&exec, &["watched_ram", "ram_block_alloc", "qemu_ram_alloc_from_fd"])?;
     }
     take(&exec, after)?;
     // What the carried series adds before the static variables is called behind them.

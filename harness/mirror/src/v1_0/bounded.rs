@@ -10,7 +10,7 @@
 //! is to be sent is dirty. As posted it may be any.
 
 use super::property::Property;
-use super::{MIGRATION_DIRTY_FLAG, PAGE, Ram, RamBlock, RamList, Save, Variant};
+use super::{Host, MIGRATION_DIRTY_FLAG, PAGE, Ram, RamBlock, RamList, Save, Variant};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -116,7 +116,8 @@ pub fn check(variant: Variant, guest: &[(u64, bool)]) -> Tally {
     for (place, &(pages, left_out)) in guest.iter().enumerate() {
         let offset = list.phys_dirty.len() as u64 * PAGE;
         let (idstr, length) = (place.to_string().into(), pages * PAGE);
-        list.blocks.push(RamBlock { idstr, offset, length, left_out, freed: false });
+        let host = if left_out { Host::File } else { Host::Given };
+        list.blocks.push(RamBlock { idstr, offset, length, left_out, host, freed: false });
         list.phys_dirty.resize(list.phys_dirty.len() + pages as usize, 0);
     }
     let mut walk = Walk { ram: Ram { list, ..Ram::new(variant) }, tally: Tally::default() };

@@ -198,6 +198,7 @@ impl Incoming {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Host;
     use super::*;
 
     struct Bytes(Vec<u8>, usize);
@@ -221,7 +222,7 @@ mod tests {
     fn the_last_byte_of_a_name_in_the_list_is_no_part_of_it() {
         let name = "n".repeat(NAME - 1);
         let mut list = RamList::default();
-        list.alloc(&name, PAGE, true).unwrap();
+        list.alloc(&name, PAGE, Host::File).unwrap();
         let incoming = Incoming::new(Variant::Carried, list);
         let bytes = [&1_u32.to_be_bytes()[..], &[b'n'; NAME]].concat();
         assert_eq!(incoming.ram_load_external_list(Some(&mut Bytes(bytes.clone(), 0))), 0);

@@ -10,7 +10,7 @@ pub mod ram_list;
 pub mod save;
 
 pub use property::Property;
-pub use ram_list::{RamBlock, RamList};
+pub use ram_list::{GivenBack, Host, RamBlock, RamList};
 pub use save::{Ram, Save};
 
 use serde::{Deserialize, Serialize};

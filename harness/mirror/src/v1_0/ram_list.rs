@@ -1,7 +1,30 @@
 //! The list of RAM blocks, and which of their pages are dirty: exec.c and cpu-all.h.
 
-use super::{MIGRATION_DIRTY_FLAG, PAGE, Undefined};
+use super::{MIGRATION_DIRTY_FLAG, PAGE, Undefined, Variant};
 use std::sync::Arc;
+
+/// Where the memory of a block comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Somebody has it already (`qemu_ram_alloc_from_ptr`).
+    Given,
+    /// QEMU allocates it (`qemu_ram_alloc`).
+    Allocated,
+    /// It is a file, mapped shared: as posted where the registry has one for the block
+    /// (`mem_file_ram_alloc`), as carried `qemu_ram_alloc_from_fd`. The stream leaves it out.
+    File,
+}
+
+/// What becomes of the memory of a block that goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenBack {
+    /// Bytes that are unmapped.
+    pub unmapped: u64,
+    /// Files that are closed.
+    pub closed: u64,
+    /// Blocks whose memory the allocator takes back.
+    pub freed: u64,
+}
 
 /// A RAM block (`RAMBlock`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +38,8 @@ pub struct RamBlock {
     /// Whether the stream leaves its pages out: `do_not_save` as posted, `RAM_EXTERNAL_MASK` as
     /// carried.
     pub left_out: bool,
+    /// Where its memory comes from.
+    pub host: Host,
     /// Whether it was freed; a freed block is in no list.
     pub freed: bool,
 }
@@ -23,6 +48,18 @@ impl RamBlock {
     /// Whether the address in ram_addr space is in the block.
     pub fn has(&self, addr: u64) -> bool {
         addr.wrapping_sub(self.offset) < self.length
+    }
+
+    /// What becomes of its memory when it goes (`qemu_ram_free`). As posted, the allocator is given a
+    /// mapping of a file, which is none of its own.
+    pub fn gives_back(&self, variant: Variant) -> GivenBack {
+        match self.host {
+            Host::Given => GivenBack::default(),
+            Host::File if variant == Variant::Carried => {
+                GivenBack { unmapped: self.length, closed: 1, freed: 0 }
+            }
+            Host::Allocated | Host::File => GivenBack { freed: 1, ..GivenBack::default() },
+        }
     }
 
     /// The address behind its last byte.
@@ -65,7 +102,7 @@ impl RamList {
     /// # Errors
     ///
     /// Where the C aborts.
-    pub fn alloc(&mut self, idstr: &str, size: u64, left_out: bool) -> Result<usize, Undefined> {
+    pub fn alloc(&mut self, idstr: &str, size: u64, host: Host) -> Result<usize, Undefined> {
         let length = size.next_multiple_of(PAGE);
         if self.iter().any(|block| *block.idstr == *idstr) {
             return Err(Undefined::Registered);
@@ -73,7 +110,8 @@ impl RamList {
         let offset = self.find_ram_offset(length)?;
         let block = self.blocks.len();
         let idstr = idstr.into();
-        self.blocks.push(RamBlock { idstr, offset, length, left_out, freed: false });
+        let left_out = host == Host::File;
+        self.blocks.push(RamBlock { idstr, offset, length, left_out, host, freed: false });
         self.order.insert(0, block);
         // Shrinks, too, as the C's realloc does.
         self.phys_dirty.resize(page_index(self.last_ram_offset()), 0);
@@ -169,4 +207,23 @@ impl RamList {
 /// The index in `phys_dirty` of a page.
 fn page_index(addr: u64) -> usize {
     usize::try_from(addr / PAGE).expect("a page of a mirrored guest has an index")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_block_gives_back_is_what_it_came_from() {
+        let gives = |host, variant| {
+            let mut list = RamList::default();
+            let block = list.alloc("block0", PAGE + 1, host).unwrap();
+            let GivenBack { unmapped, closed, freed } = list.blocks[block].gives_back(variant);
+            (unmapped, closed, freed)
+        };
+        assert_eq!(gives(Host::Given, Variant::Carried), (0, 0, 0));
+        assert_eq!(gives(Host::Allocated, Variant::Carried), (0, 0, 1));
+        assert_eq!(gives(Host::File, Variant::Carried), (2 * PAGE, 1, 0));
+        assert_eq!(gives(Host::File, Variant::Posted), (0, 0, 1));
+    }
 }
