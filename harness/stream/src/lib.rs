@@ -28,6 +28,7 @@ mod record;
 mod source;
 mod summary;
 mod xbzrle;
+mod zlib;
 
 pub use configuration::Configuration;
 pub use device::{DeviceSection, DeviceState};

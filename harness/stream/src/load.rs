@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use crate::{
     BlockOffset, MappedRam, PageContent, Place, RamBlock, Reader, RecordKind, StreamError,
-    StreamOffset, multifd, xbzrle,
+    StreamOffset, multifd, xbzrle, zlib,
 };
 
 /// Where the pages of a stream go.
@@ -186,10 +186,7 @@ impl<T: Ram> Loading<'_, T> {
                 }
                 xbzrle::apply(&mut self.page, encoded, record)?;
             }
-            PageContent::Zlib(_) => {
-                let what = "what a compressed page holds";
-                return Err(StreamError::unsupported(place, what).into());
-            }
+            PageContent::Zlib(packed) => zlib::unpack(&mut self.page, packed, record)?,
         }
         self.into.put(idstr, offset, &self.page)
     }

@@ -1,6 +1,9 @@
 //! What a stream leaves in memory: of each page the content that was sent last.
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use pcram_stream::{BlockOffset, Memory};
+use std::io::Write;
 
 use crate::build::*;
 
@@ -56,9 +59,21 @@ fn a_difference_without_what_it_differs_from() {
     let stream = two_rounds(first_round().page("vga", 2, FLAG_XBZRLE).u8(1).u16(3).raw(&[2, 1, 7]));
     let error = Memory::read(&stream, &[], |_| true).unwrap_err().to_string();
     assert!(error.contains("expected a page that came before, found only a difference"), "{error}");
-    let stream = two_rounds(first_round().page("vga", 2, FLAG_COMPRESS_PAGE).u32(1).u8(1));
-    let error = Memory::read(&stream, &[], |_| true).unwrap_err().to_string();
-    assert!(error.contains("what a compressed page holds"), "{error}");
+}
+
+#[test]
+fn a_page_that_zlib_packed_is_unpacked() {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&full(4)).unwrap();
+    let packed = encoder.finish().unwrap();
+    let record = |bytes: &[u8]| {
+        let page = first_round().page("vga", 2, FLAG_COMPRESS_PAGE).u32(bytes.len() as u32);
+        two_rounds(page.raw(bytes))
+    };
+    let memory = Memory::read(&record(&packed), &[], |_| true).unwrap();
+    assert_eq!(page(&memory, 2), Some(full(4).as_slice()));
+    let error = Memory::read(&record(&packed[1..]), &[], |_| true).unwrap_err().to_string();
+    assert!(error.contains("expected a page that zlib packed"), "{error}");
 }
 
 #[test]
