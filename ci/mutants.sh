@@ -45,7 +45,7 @@ rows_of() {
             echo 'p6.mismatch.unix.*' 'p6.mismatch.head.*' 'p6.mismatch.loadvm.*' 'p6.mismatch.file.*'
             echo 'p6.mismatch.loadvm-option.*' ;;
         each_patch) echo p9.each-patch-builds ;;
-        moved) echo p4.moved ;;
+        moved) echo p4.moved p4.moved.video ;;
         need) echo p6.live.same-file.kvm p1.option ;;
         other_targets) echo p1.other-targets ;;
         own_test) echo p9.own-test ;;

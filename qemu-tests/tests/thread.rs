@@ -82,11 +82,13 @@ fn claims_are_tried_on_a_qemu_built_from_the_posting() {
         assert_eq!(came, expected, "{id}");
     }
     // What docs/findings.md says of a running QEMU.
-    let moved = ["--row", "posted.moved", "--row", "posted.option"];
+    let moved = ["--row", "posted.moved", "--row", "posted.endless", "--row", "posted.option"];
     let args = [&["reproduce", page.to_str().unwrap(), "--git-url", &git][..], &moved].concat();
     let told = run(&args);
     let lost = "patched: 0 of 32 pages of pc.rom are in the stream";
     assert_eq!(told.row("posted.moved")["summary"], lost, "{}", told.text());
+    let endless = "patched: the migration goes on, and has sent nothing for 5 s, with 8519680 bytes said to remain";
+    assert_eq!(told.row("posted.endless")["summary"], endless, "{}", told.text());
     assert_eq!(told.verdict("posted.option"), "held");
     let unknown = run(&["reproduce", page.to_str().unwrap(), "--git-url", &git, "--claim", "x"]);
     assert_eq!(unknown.code(), Some(2), "{}", unknown.text());
