@@ -71,13 +71,11 @@ pub fn search<L: Lockstep>(
             false
         }
     });
-    match (differs, last) {
-        (Some(case), Some(difference)) => {
-            let difference = subject.run(&case, true).err().unwrap_or(difference);
-            Err(Box::new(Differs { case, difference }))
-        }
-        _ => Ok(found),
-    }
+    let Some(case) = differs else { return Ok(found) };
+    // Outside the runner, which takes a panic for a case that does not hold.
+    let difference = subject.run(&case, true).err().or(last);
+    let difference = difference.expect("a case that does not hold differs, or panics again");
+    Err(Box::new(Differs { case, difference }))
 }
 
 /// The smallest case among `count` that breaks a property, as the mirror has it.
@@ -138,9 +136,11 @@ fn shortened<L: Lockstep>(mut case: L::Case, mut holds: impl FnMut(&L::Case) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lockstep::Outcome;
     use crate::{ram, v1_0};
     use pcram_mirror::ram::Tree;
     use pcram_mirror::v1_0::Variant;
+    use proptest::strategy::Strategy;
 
     fn old(variant: Variant) -> v1_0::Subject {
         v1_0::Subject { variant, functions: None }
@@ -172,6 +172,37 @@ mod tests {
             assert_eq!(broken.property, property);
             assert!(case.blocks.len() <= 5 && case.steps.len() <= 8, "{case:?}");
         }
+    }
+
+    /// A subject whose every case panics where the mirror has a fault.
+    struct Faulty;
+
+    impl Lockstep for Faulty {
+        type Case = u8;
+        const WATCHED: &'static [Property] = &[];
+
+        fn cases() -> impl Strategy<Value = u8> {
+            0..9_u8
+        }
+
+        fn smaller(_: &u8) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn tell(&self, _: &u8) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn run(&mut self, case: &u8, _: bool) -> Result<Outcome, Difference> {
+            assert!(*case < 5, "a fault");
+            Ok(Outcome::default())
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a fault")]
+    fn a_mirror_that_panics_is_no_mirror_that_agrees() {
+        let _ = search(&mut Faulty, 100, 1, |_| {});
     }
 
     #[test]

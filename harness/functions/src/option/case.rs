@@ -170,7 +170,9 @@ fn option() -> impl Strategy<Value = String> {
     const PATHS: [&str; 10] =
         ["a", "path=a", "b", "a,,b", "path=x=y", "d", "f", "none", "", "a,id=c"];
     prop_oneof![
-        3 => select(&PATHS[..]).prop_map(str::to_owned),
-        2 => vec(select(pieces), 0..9).prop_map(|pieces| pieces.concat()),
+        12 => select(&PATHS[..]).prop_map(str::to_owned),
+        // 1.0 cuts a name off, and then takes "no" from it.
+        1 => (110..140_usize).prop_map(|length| format!("a,no{}", "z".repeat(length))),
+        8 => vec(select(pieces), 0..9).prop_map(|pieces| pieces.concat()),
     ]
 }
