@@ -90,9 +90,23 @@ impl Told {
     }
 }
 
+/// The lines on which CI tries every check (ci/lines.txt).
+pub fn lines() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("ci/lines.txt")).expect("the list of lines");
+    let names = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines: Vec<_> = names.map(str::to_owned).collect();
+    assert!(lines.iter().any(|line| line == REVISION), "{lines:?}");
+    lines
+}
+
 /// The QEMU that the tool built, `stock` or `patched`; built now where it was not.
 pub fn qemu(side: &str) -> PathBuf {
-    let told = run(&["build", REVISION]);
+    qemu_of(REVISION, side)
+}
+
+/// The same of another revision.
+pub fn qemu_of(revision: &str, side: &str) -> PathBuf {
+    let told = run(&["build", revision]);
     assert_eq!(told.code(), Some(0), "{}", told.text());
     let step = format!("build {side}");
     let step = told.of("step-finished").find(|each| each["step"] == step).expect("the step");

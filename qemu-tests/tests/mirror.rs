@@ -8,7 +8,7 @@ use pcram::functions::{Unit, load_ram, load_v1_0, option};
 use pcram_functions::search::{Differs, Found, search};
 use pcram_functions::{ram, v1_0};
 use pcram_mirror::v1_0::Variant;
-use qemu_tests::{REVISION, Told, root, run, run_in, skip};
+use qemu_tests::{REVISION, Told, lines, run, run_in, skip};
 use std::fs;
 use std::path::Path;
 
@@ -73,12 +73,8 @@ fn damaged(unit: &v1_0::unit::Unit, from: &str, to: &str) -> Tried {
 
 #[test]
 fn the_save_loops_of_today_do_what_their_mirror_does() {
-    let lines = fs::read_to_string(root().join("ci/lines.txt")).unwrap();
-    let lines: Vec<_> =
-        lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert!(lines.contains(&REVISION), "{lines:?}");
-    for line in lines {
-        let told = run(&["mirror", line, "--seed", "1"]);
+    for line in lines() {
+        let told = run(&["mirror", &line, "--seed", "1"]);
         assert_eq!(told.code(), Some(0), "{}", told.text());
         for row in [
             "stock.functions",

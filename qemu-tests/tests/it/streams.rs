@@ -6,7 +6,7 @@ use pcram::machine::binary::Binary;
 use pcram::machine::launch::{Launch, opt_value};
 use pcram_guests::stamp::{self, PAGE_SIZE, Span};
 use pcram_stream::{DeviceState, Reader, RecordKind, Summary};
-use qemu_tests::{REVISION, Told, qemu, run, tool};
+use qemu_tests::{Told, lines, qemu, qemu_of, run, tool};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
@@ -24,9 +24,13 @@ struct Left(TempDir);
 
 impl Left {
     fn by(side: &str) -> Left {
+        Left::by_qemu(&qemu(side), side)
+    }
+
+    fn by_qemu(qemu: &Path, side: &str) -> Left {
         let folder = tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let binary = Binary::probe(&qemu(side)).unwrap();
+        let binary = Binary::probe(qemu).unwrap();
         let mut img = Command::new(binary.path.with_file_name("qemu-img"));
         img.args(["create", "-q", "-f", "qcow2"]).arg(path("disk.qcow2")).arg("1M");
         assert!(img.status().unwrap().success());
@@ -153,8 +157,8 @@ fn pages_that_are_left_out_are_missed_and_what_is_damaged_is_told_with_all_befor
 }
 
 /// Upstream's reader, of the source that the stock QEMU was built from, written to `to`.
-fn script(to: &Path) {
-    let told = run(&["build", REVISION]);
+fn script(revision: &str, to: &Path) {
+    let told = run(&["build", revision]);
     let step = told.of("step-finished").find(|each| each["step"] == "build stock").unwrap();
     let figure = step["evidence"].as_array().unwrap().iter().find(|it| it["name"] == "tree");
     let tree = figure.expect("the tree")["value"].as_str().unwrap();
@@ -184,12 +188,16 @@ for name in dump.sections[[n for n, s in dump.sections.items() if s.section_key[
 ";
 
 #[test]
-fn upstreams_script_reads_the_same() {
-    let left = Left::by("stock");
+fn upstreams_script_reads_the_same_on_each_line() {
+    lines().iter().for_each(|line| script_reads_the_same(line));
+}
+
+fn script_reads_the_same(revision: &str) {
+    let left = Left::by_qemu(&qemu_of(revision, "stock"), "stock");
     let aside = left.0.path().join("script");
     fs::create_dir(&aside).unwrap();
     let mut python = Command::new("python3");
-    script(&aside.join("analyze-migration.py"));
+    script(revision, &aside.join("analyze-migration.py"));
     python
         .args(["-c", ANALYZE])
         .arg("analyze-migration.py")
@@ -200,14 +208,17 @@ fn upstreams_script_reads_the_same() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let blocks: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("block ")).collect();
-    assert!(blocks.contains(&"pc.ram") && blocks.contains(&"0000:00:02.0/vga.vram"), "{blocks:?}");
+    assert!(
+        blocks.contains(&"pc.ram") && blocks.contains(&"0000:00:02.0/vga.vram"),
+        "{revision}: {blocks:?}"
+    );
     for (at, block) in blocks.iter().enumerate() {
         let ours = left.path(&format!("ours-{at}"));
         let told = run(&["stream", &left.path("stream"), "--extract", block, "--to", &ours]);
         assert_eq!(told.code(), Some(0), "{}", told.text());
         let (ours, theirs) =
             (fs::read(ours).unwrap(), fs::read(aside.join(block.trim_start_matches('/'))).unwrap());
-        assert!(ours == theirs, "{block}: {} and {} bytes", ours.len(), theirs.len());
+        assert!(ours == theirs, "{revision}, {block}: {} and {} bytes", ours.len(), theirs.len());
     }
 
     let bytes = fs::read(left.path("stream")).unwrap();
@@ -222,7 +233,7 @@ fn upstreams_script_reads_the_same() {
         .map(|(id, name)| (id.parse().unwrap(), name.to_owned()))
         .filter(|it| it.1 != "ram 0")
         .collect();
-    assert_eq!(ours, theirs);
+    assert_eq!(ours, theirs, "{revision}");
 }
 
 #[test]
