@@ -133,6 +133,8 @@ fn without_macros(text: &str) -> String {
         let is_defined = readable.ends_with("#define ");
         if is_loop(word) && !is_defined && after.trim_start().starts_with('(') {
             readable.push_str(&format!("{:<width$}", "while", width = word.len()));
+        } else if is_attribute(word) || is_tag(word, &readable) {
+            readable.push_str(&" ".repeat(word.len()));
         } else if is_guard(word) || is_type(word) {
             let call = after.find(')').map_or(0, |at| at + 1);
             let stands_for = if is_type(word) { "int" } else { "" };
@@ -156,6 +158,16 @@ fn is_type(word: &str) -> bool {
     word.starts_with('Q') && heads.iter().any(|head| word.ends_with(head))
 }
 
+/// Whether a macro is an attribute of a variable.
+fn is_attribute(word: &str) -> bool {
+    word == "g_autofree"
+}
+
+/// Whether a word makes a type of what follows, which is the first argument of what looks like a call.
+fn is_tag(word: &str, before: &str) -> bool {
+    word == "struct" && before.ends_with("g_new0(")
+}
+
 /// Whether a macro without arguments guards the block behind it.
 fn is_guard(word: &str) -> bool {
     word.starts_with("WITH_") && word.ends_with("_GUARD")
@@ -175,6 +187,9 @@ mod tests {
         assert_eq!(readable(define), define);
         assert_eq!(readable("FOREACHES QLIST_FOREACH"), "FOREACHES QLIST_FOREACH");
         assert_eq!(readable("QLIST_HEAD(, Block) all;"), "int                 all;");
+        assert_eq!(readable("g_autofree int *a;"), "           int *a;");
+        assert_eq!(readable("g_new0(struct a, 1)"), "g_new0(       a, 1)");
+        assert_eq!(readable("sizeof(struct a)"), "sizeof(struct a)");
     }
 
     #[test]
