@@ -7,6 +7,7 @@
 
 pub mod extract;
 pub mod lockstep;
+mod pool;
 pub mod ram;
 mod readable;
 pub mod search;
