@@ -157,8 +157,8 @@ pub enum Section {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Damage {
-    /// It ends after this part of it, in 65536ths.
-    Cut(u16),
+    /// It ends after so many bytes, modulo its length.
+    Cut(u32),
     /// A byte of it, modulo its length, is another.
     Byte(u16, u8),
 }

@@ -155,7 +155,8 @@ fn capability() -> impl Strategy<Value = Capability> {
 
 fn damage() -> impl Strategy<Value = Option<Damage>> {
     let damage = prop_oneof![
-        2 => any::<u16>().prop_map(Damage::Cut),
+        1 => (0..200_u32).prop_map(Damage::Cut),
+        1 => any::<u32>().prop_map(Damage::Cut),
         1 => (any::<u16>(), any::<u8>()).prop_map(|(at, byte)| Damage::Byte(at % 64, byte)),
         1 => (any::<u16>(), any::<u8>()).prop_map(|(at, byte)| Damage::Byte(at, byte)),
     ];
@@ -196,11 +197,14 @@ fn entry() -> impl Strategy<Value = Entry> {
         1 => prop_oneof![Just(0), Just(1), Just(PAGE / 2), Just(2 * PAGE), any::<u64>()]
             .prop_map(Header::PageSize),
         1 => prop_oneof![0..4 * PAGE, any::<u64>()].prop_map(Header::Bitmap),
-        1 => prop_oneof![(0..4_u64).prop_map(|page| page * PAGE), 0..4 * PAGE, any::<u64>(),
-            any::<u64>().prop_map(|at| at & !(PAGE - 1))]
-            .prop_map(Header::Pages),
+        2 => prop_oneof![
+            (0..4_u64).prop_map(|page| page * PAGE),
+            0..4 * PAGE,
+            any::<u64>(),
+            any::<u64>().prop_map(|at| at & !(PAGE - 1)),
+        ].prop_map(Header::Pages),
     ];
-    let pages = vec(any::<u16>(), 0..5);
+    let pages = prop_oneof![1 => Just(Vec::new()), 3 => vec(any::<u16>(), 1..5)];
     let other = (weighted(0.1), weighted(0.1));
     (name(), option::weighted(0.1, length), other, header, pages).prop_map(
         |(name, length, (elsewhere, other_pages), header, pages)| Entry {

@@ -36,7 +36,7 @@ pub fn load(case: &Case, guest: &Guest, items: &[Item], damage: Option<Damage>) 
         }
     }
     match damage {
-        Some(Damage::Cut(part)) => to.truncate((to.len() * usize::from(part)) >> 16),
+        Some(Damage::Cut(at)) => to.truncate(at as usize % to.len().max(1)),
         Some(Damage::Byte(at, byte)) => {
             let length = to.len().max(1);
             to.get_mut(usize::from(at) % length).into_iter().for_each(|it| *it = byte);
@@ -123,12 +123,17 @@ fn mapped(entry: &Entry, length: u64, to: &mut Vec<u8>) {
     if entry.header == Header::Ignored {
         return;
     }
+    // Where pages are said to be smaller, more of them are looked for.
+    let bits = match entry.header {
+        Header::PageSize(size @ 1..PAGE) => (length / size).min(bitmap_size * 8),
+        _ => pages,
+    };
     let mut bitmap = vec![0; bitmap_size as usize];
     to.resize((pages_offset + pages * PAGE) as usize, 0);
-    for page in entry.pages.iter().filter_map(|&page| u64::from(page).checked_rem(pages)) {
+    for page in entry.pages.iter().filter_map(|&page| u64::from(page).checked_rem(bits)) {
         bitmap[(page / 8) as usize] |= 1 << (page % 8);
-        let at = (pages_offset + page * PAGE) as usize;
-        to[at..at + PAGE as usize].iter_mut().zip(bytes(page as u8)).for_each(|(to, it)| *to = it);
+        let room = to.iter_mut().skip((pages_offset + page * PAGE) as usize);
+        room.zip(bytes(page as u8)).for_each(|(to, it)| *to = it);
     }
     to[bitmap_offset as usize..][..bitmap.len()].copy_from_slice(&bitmap);
 }
