@@ -4,9 +4,9 @@
 //! has it.
 
 use pcram::cache::Cache;
-use pcram::functions::{Unit, load_ram, load_v1_0};
+use pcram::functions::{Unit, load_around, load_ram, load_v1_0};
 use pcram_functions::search::{Differs, Found, search};
-use pcram_functions::{ram, v1_0};
+use pcram_functions::{around, ram, v1_0};
 use pcram_mirror::v1_0::Variant;
 use qemu_tests::{REVISION, Told, root, run, run_in, skip};
 use std::fs;
@@ -120,6 +120,108 @@ fn each_damage_to_the_save_loop_of_today_is_seen() {
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.steps.len() <= 6, "{from}: {:?}", differs.case);
+    }
+}
+
+#[test]
+fn each_damage_around_the_save_loop_is_seen() {
+    let tree = patched(&run(&["apply", REVISION]));
+    let unit = Unit::around_of_tree(&Cache::open(None).unwrap(), &tree).unwrap();
+    let Unit::Around(unit) = unit else { panic!("another unit") };
+    assert!(unit.tree.ram.external && unit.tree.mapped_ram);
+    let damaged = |from: &str, to: &str| {
+        assert!(unit.text.contains(from), "{from:?} is not in the functions");
+        let text = unit.text.replacen(from, to, 1);
+        let folder = tempfile::tempdir().unwrap();
+        let damaged = Unit::Around(around::unit::Unit { text, ..unit.clone() });
+        let functions = load_around(&damaged.compile(folder.path()).unwrap()).unwrap();
+        let mut subject = around::Subject { tree: unit.tree, functions: Some(functions) };
+        search(&mut subject, 10_000, SEED, |_| {})
+    };
+    assert!(damaged("bool ret = true;", "bool ret = true;").is_ok());
+    for (from, to) in [
+        ("if (migrate_ram_is_ignored(block)) {\n        /* Both", "if (0) {\n        /* Both"),
+        (
+            "block->bitmap_offset = qemu_get_offset(file) + header_size;",
+            "block->bitmap_offset = qemu_get_offset(file);",
+        ),
+        (
+            "RAMBLOCK_FOREACH_NOT_IGNORED(block) {\n        long num_pages",
+            "RAMBLOCK_FOREACH_MIGRATABLE(block) {\n        long num_pages",
+        ),
+        ("ram_transferred_add(bitmap_size);", ""),
+        (
+            "if (header->version > MAPPED_RAM_HDR_VERSION) {",
+            "if (header->version != MAPPED_RAM_HDR_VERSION) {",
+        ),
+        ("!migrate_ram_is_ignored(block) && !migrate_ignore_shared()", "!migrate_ignore_shared()"),
+        ("!header.bitmap_offset && !header.pages_offset", "!header.pages_offset"),
+        (
+            "if (migrate_ram_is_ignored(block)) {\n        error_setg(errp, \"block %s",
+            "if (0) {\n        error_setg(errp, \"block %s",
+        ),
+        ("!QEMU_IS_ALIGNED(block->pages_offset, TARGET_PAGE_SIZE)", "0"),
+        ("qemu_set_offset(f, block->pages_offset + length, SEEK_SET);", ""),
+        (
+            "if (!qemu_ram_is_migratable(block)) {\n        error_report",
+            "if (0) {\n        error_report",
+        ),
+        ("if (length != block->used_length) {", "if (length > block->used_length) {"),
+        (
+            "if (remote_page_size != block->page_size) {",
+            "if (remote_page_size < block->page_size) {",
+        ),
+        ("block->mr->addr != addr) {", "0) {"),
+        ("if (migrate_ram_is_ignored(block)) {\n        /* RDMA", "if (0) {\n        /* RDMA"),
+        ("mis->last_recv_block[channel] = block;", ""),
+        ("ramblock_recv_bitmap_set(block, host);\n", "\n"),
+        ("memset(host, 0, size);", "memset(host, 0, size - 1);"),
+        ("continue;\n        }\n\n        start", "return;\n        }\n\n        start"),
+        ("used_len = block->used_length - offset;", "used_len = len;"),
+        ("bitmap_count_one_with_offset(block->bmap, start, npages);", "npages;"),
+        (
+            "if (qemu_ram_is_external(block)) {\n            return block->idstr;",
+            "if (1) {\n            return block->idstr;",
+        ),
+        ("external_ram_reset(state);\n\n    RCU", "\n\n    RCU"),
+        ("if (!block || !qemu_ram_is_external(block)) {", "if (!block) {"),
+        (
+            "idstr[sizeof(state->external_ram[i].idstr) - 1] = '\\0';",
+            "idstr[sizeof(state->external_ram[i].idstr) - 2] = '\\0';",
+        ),
+        (
+            "strcmp(state->external_ram[i].idstr, block->idstr)) {",
+            "strncmp(state->external_ram[i].idstr, block->idstr, 6)) {",
+        ),
+        ("return migrate_get_current()->send_configuration ||", "return"),
+        (
+            "if (qemu_peek_byte(f, 0) == QEMU_VM_CONFIGURATION) {",
+            "if (qemu_get_byte(f) == QEMU_VM_CONFIGURATION) {",
+        ),
+        ("if (!needed) {", "if (0) {"),
+        ("\"RAM block '%s' is not in snapshot '%s'", "\"block '%s' is not in snapshot '%s'"),
+        ("{ MIGRATION_CAPABILITY_X_COLO,\n      \"they are missing from its checkpoints\" },", ""),
+        ("if (migrate_ram_is_ignored(p->block)) {", "if (0) {"),
+        (
+            "if (offset > (p->block->used_length - page_size)) {",
+            "if (offset >= (p->block->used_length - page_size)) {",
+        ),
+        (
+            "p->zero_num > pages_per_packet - p->normal_num",
+            "p->zero_num >= pages_per_packet - p->normal_num",
+        ),
+        ("packet->offset[p->normal_num + i]", "packet->offset[i]"),
+        ("packet->ramblock[255] = 0;", "packet->ramblock[5] = 0;"),
+        (
+            "if (qemu_ram_is_external(block)) {\n        return true;",
+            "if (0) {\n        return true;",
+        ),
+        ("(MIN_RAMBLOCK_SIZE << 10)) {", "(MIN_RAMBLOCK_SIZE << 9)) {"),
+        ("if (ret) {\n            break;", "if (0) {\n            break;"),
+        ("if (ch != 0) {", "if (0) {"),
+    ] {
+        let differs = damaged(from, to).expect_err(from);
+        assert!(differs.case.steps.len() <= 3, "{from}: {:?}", differs.case);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::process::Group;
 use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
-use pcram_functions::{ram, v1_0};
+use pcram_functions::{around, ram, v1_0};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,8 @@ pub enum Unit {
     V1_0(v1_0::unit::Unit),
     /// The save loop of migration/ram.c.
     Ram(ram::unit::Unit),
+    /// What migration does with RAM blocks around it.
+    Around(around::unit::Unit),
 }
 
 impl Unit {
@@ -58,11 +60,23 @@ impl Unit {
         unit.map_err(not_mirrored)
     }
 
+    /// The functions around the save loop of a tree, as [`Unit::of_tree`] has those of the loop.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn around_of_tree(cache: &Cache, tree: &str) -> Result<Unit> {
+        let store = cache.store()?;
+        let tree = store.find_tree(Oid::from_str(tree)?).context("the tree is in the store")?;
+        let unit = around::unit::unit(|file| read(&store, &tree, file));
+        unit.map(Unit::Around).map_err(not_mirrored)
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         match self {
             Unit::V1_0(unit) => &unit.text,
             Unit::Ram(unit) => &unit.text,
+            Unit::Around(unit) => &unit.text,
         }
     }
 
@@ -71,7 +85,8 @@ impl Unit {
         match self {
             Unit::V1_0(unit) => unit.variant.to_string(),
             Unit::Ram(unit) if unit.tree.external => "carried".to_owned(),
-            Unit::Ram(_) => "stock".to_owned(),
+            Unit::Around(unit) if unit.tree.ram.external => "carried".to_owned(),
+            Unit::Ram(_) | Unit::Around(_) => "stock".to_owned(),
         }
     }
 
@@ -80,6 +95,7 @@ impl Unit {
         match self {
             Unit::V1_0(unit) => json!({ "of": "1.0", "variant": unit.variant }),
             Unit::Ram(unit) => json!({ "of": "migration/ram.c", "tree": unit.tree }),
+            Unit::Around(unit) => json!({ "of": "around", "tree": unit.tree }),
         }
     }
 
@@ -146,4 +162,12 @@ pub fn load_v1_0(object: &Path) -> Result<v1_0::Functions> {
 /// Where it cannot be loaded.
 pub fn load_ram(object: &Path) -> Result<ram::Functions> {
     ram::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
+}
+
+/// Loads what is around the save loop that was compiled.
+///
+/// # Errors
+/// Where it cannot be loaded.
+pub fn load_around(object: &Path) -> Result<around::Functions> {
+    around::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
 }

@@ -114,6 +114,7 @@ impl Args {
                 let keep = |case| Kept::Ram { tree, case };
                 self.functions(run, ram::Subject { tree, functions }, keep, None, seed, &told)?
             }
+            Unit::Around(_) => unreachable!("a tree is asked for its save loop"),
         };
         match self.keep {
             true => run.tell_story(&[format!("compiled in {}", folder.display())]),
