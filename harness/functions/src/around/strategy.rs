@@ -194,7 +194,13 @@ fn entry() -> impl Strategy<Value = Entry> {
         20 => Just(Header::Fine),
         4 => Just(Header::Ignored),
         1 => prop_oneof![1 => 0..3_u32, 1 => any::<u32>()].prop_map(Header::Version),
-        1 => prop_oneof![Just(0), Just(1), Just(PAGE / 2), Just(2 * PAGE), any::<u64>()]
+        2 => prop_oneof![
+            1 => Just(0),
+            1 => Just(1),
+            6 => Just(PAGE / 2),
+            1 => Just(2 * PAGE),
+            1 => any::<u64>(),
+        ]
             .prop_map(Header::PageSize),
         1 => prop_oneof![0..4 * PAGE, any::<u64>()].prop_map(Header::Bitmap),
         2 => prop_oneof![

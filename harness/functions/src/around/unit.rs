@@ -169,7 +169,10 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
     };
     let load = [pool.all(LOAD)?, pool.some(SOME_LOAD)?, pool.all(AROUND)?].concat();
     let header = pool.all(HEADER)?;
-    let external = pool.some(EXTERNAL)?;
+    let external = match pool.has("RAM_EXTERNAL") {
+        true => pool.some(EXTERNAL)?,
+        false => String::new(),
+    };
     let tree = Tree {
         ram: ram::Tree { steps_back: false, ..pool.ignores(&asked) },
         mapped_ram: pool.has("parse_ramblock_mapped_ram"),

@@ -14,6 +14,8 @@ pub mod load;
 pub mod mapped_ram;
 pub mod multifd;
 pub mod queue;
+#[cfg(test)]
+mod tests;
 
 use crate::address::TARGET_PAGE_SIZE as PAGE;
 use crate::ram::{self, Kind, Mode};
