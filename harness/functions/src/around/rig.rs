@@ -177,7 +177,7 @@ impl Rig<'_> {
         let mut left = stop;
         let mirror = guest.foreach_not_ignored_block(|at| {
             lines.push([b"(visit ", &guest.blocks[at].idstr[..], b")"].concat());
-            left -= 1;
+            left = left.wrapping_sub(1);
             if left == 0 { 7 } else { 0 }
         });
         self.guest.said.extend(lines);
