@@ -35,6 +35,9 @@ pub struct Definitions<'a> {
     found: BTreeMap<String, Vec<Found>>,
 }
 
+/// What stands behind a struct without gaps.
+const PACKED: &str = " QEMU_PACKED";
+
 struct Found {
     bytes: std::ops::Range<usize>,
     line: usize,
@@ -76,8 +79,13 @@ impl<'a> Definitions<'a> {
         for name in names {
             let is_function = node.kind() == "declaration"
                 && node.child_by_field_name("declarator").is_some_and(is_function_declarator);
+            let mut bytes = node.byte_range();
+            // To the grammar, what packs a struct is a variable of its type.
+            if let Some(packed) = self.text[bytes.end..].strip_prefix(PACKED) {
+                bytes.end = self.text.len() - packed.len();
+            }
             let found = Found {
-                bytes: node.byte_range(),
+                bytes,
                 line: node.start_position().row + 1,
                 understood: !node.has_error(),
                 // A prototype, or a variable that is defined elsewhere, is none.
@@ -151,6 +159,7 @@ mod tests {
         return a;\n}\n#endif\n\
         typedef struct Block {\n    int a;\n#if FLAG\n    int b;\n#endif\n} Block;\n\
         struct state { int c; };\n\
+        struct packed { int d; } QEMU_PACKED;\n\
         int odd(void)\n{\n    return 1 +* / ;\n}\n";
 
     fn taken(name: &str) -> Result<String, ExtractError> {
@@ -164,6 +173,8 @@ mod tests {
         assert_eq!(taken("last").unwrap(), taken("shared").unwrap());
         assert!(taken("Block").unwrap().ends_with("#if FLAG\n    int b;\n#endif\n} Block;\n"));
         assert!(taken("struct state").unwrap().ends_with("struct state { int c; };\n"));
+        let packed = taken("struct packed").unwrap();
+        assert!(packed.ends_with("struct packed { int d; } QEMU_PACKED;\n"), "{packed}");
     }
 
     #[test]
@@ -179,7 +190,7 @@ mod tests {
         let name = || "nothing".to_owned();
         let file = || "a.c".to_owned();
         assert_eq!(taken("nothing"), Err(ExtractError::NotFound { file: file(), name: name() }));
-        let odd = ExtractError::NotUnderstood { file: file(), name: "odd".into(), line: 21 };
+        let odd = ExtractError::NotUnderstood { file: file(), name: "odd".into(), line: 22 };
         assert_eq!(taken("odd"), Err(odd));
     }
 }

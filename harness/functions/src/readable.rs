@@ -133,13 +133,13 @@ fn without_macros(text: &str) -> String {
         let is_defined = readable.ends_with("#define ");
         if is_loop(word) && !is_defined && after.trim_start().starts_with('(') {
             readable.push_str(&format!("{:<width$}", "while", width = word.len()));
+        } else if is_attribute(word) || is_tag(word, &readable) {
+            readable.push_str(&" ".repeat(word.len()));
         } else if is_guard(word) || is_type(word) || word == "GCC_FMT_ATTR" {
             let call = after.find(')').map_or(0, |at| at + 1);
             let stands_for = if is_type(word) { "int" } else { "" };
             readable.push_str(&format!("{stands_for:<width$}", width = word.len() + call));
             rest = &after[call..];
-        } else if is_attribute(word) {
-            readable.push_str(&" ".repeat(word.len()));
         } else {
             readable.push_str(word);
         }
@@ -164,6 +164,11 @@ fn is_attribute(word: &str) -> bool {
     matches!(word, "g_autofree" | "QEMU_NORETURN")
 }
 
+/// Whether a word makes a type of what follows, which is the first argument of what looks like a call.
+fn is_tag(word: &str, before: &str) -> bool {
+    word == "struct" && before.ends_with("g_new0(")
+}
+
 /// Whether a macro without arguments guards the block behind it.
 fn is_guard(word: &str) -> bool {
     word.starts_with("WITH_") && word.ends_with("_GUARD")
@@ -185,7 +190,9 @@ mod tests {
         assert_eq!(readable("QLIST_HEAD(, Block) all;"), "int                 all;");
         let say = "static void QEMU_NORETURN GCC_FMT_ATTR(1, 2) say(char *, ...);";
         assert_eq!(readable(say), format!("static void {:33}say(char *, ...);", ""));
-        assert_eq!(readable("g_autofree char *a;").trim(), "char *a;");
+        assert_eq!(readable("g_autofree int *a;"), "           int *a;");
+        assert_eq!(readable("g_new0(struct a, 1)"), "g_new0(       a, 1)");
+        assert_eq!(readable("sizeof(struct a)"), "sizeof(struct a)");
     }
 
     #[test]

@@ -137,7 +137,8 @@ fn shortened<L: Lockstep>(mut case: L::Case, mut holds: impl FnMut(&L::Case) -> 
 mod tests {
     use super::*;
     use crate::lockstep::Outcome;
-    use crate::{ram, v1_0};
+    use crate::{around, ram, v1_0};
+    use pcram_mirror::around::{Packets, Tree as Around};
     use pcram_mirror::ram::Tree;
     use pcram_mirror::v1_0::Variant;
     use proptest::strategy::Strategy;
@@ -161,6 +162,25 @@ mod tests {
             let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
             assert_eq!((found.cases, found.broken), (2_000, BTreeMap::new()));
             assert!(found.calls > 20_000, "{}", found.calls);
+        }
+    }
+
+    #[test]
+    fn around_the_loop_only_what_is_released_lets_a_page_of_an_ignored_block_by() {
+        for external in [false, true] {
+            let tree = Around {
+                ram: Tree { external, named_files: true, ..Tree::default() },
+                mapped_ram: true,
+                by_block: true,
+                packets: Packets::Zero,
+                ..Around::default()
+            };
+            let mut subject = around::Subject { tree, functions: None };
+            let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
+            assert_eq!(found.broken.is_empty(), external, "{found:?}");
+            assert!(found.calls > 8_000, "{}", found.calls);
+            let small = smallest(&mut subject, Property::LeftOut, 2_000, 1);
+            assert!(external || small.is_some_and(|(case, _)| case.steps.len() == 1));
         }
     }
 

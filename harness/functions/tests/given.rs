@@ -2,7 +2,7 @@
 //! with (`ci/mutants.sh`). `cargo ci` compiles those of each line itself.
 
 use pcram_functions::search::search;
-use pcram_functions::{option, ram, v1_0};
+use pcram_functions::{around, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
@@ -26,6 +26,8 @@ enum About {
     Ram { tree: Tree },
     #[serde(rename = "option")]
     Option { code: Code },
+    #[serde(rename = "around")]
+    Around { tree: pcram_mirror::around::Tree },
 }
 
 #[test]
@@ -54,6 +56,13 @@ fn agree(folder: &Path) {
             let functions = Some(option::Functions::load(&object).unwrap());
             let mut subject = option::Subject::new(code, functions).unwrap();
             search(&mut subject, 10_000, SEED, |_| {}).unwrap();
+        }
+        About::Around { tree } => {
+            let functions = Some(around::Functions::load(&object, STREAM).unwrap());
+            let mut subject = around::Subject { tree, functions };
+            let found = search(&mut subject, 10_000, SEED, |_| {}).unwrap();
+            // As released, mapped-ram and multifd do not look whether a block is ignored.
+            assert_eq!(found.broken.is_empty(), tree.ram.external, "{found:?}");
         }
     }
 }

@@ -53,6 +53,26 @@ pub struct Tree {
     pub steps_back: bool,
 }
 
+impl Tree {
+    /// Whether a migration of this mode leaves a block out (`migrate_ram_is_ignored`, before 8.1
+    /// `ramblock_is_ignored`).
+    pub fn is_ignored(&self, mode: Mode, ignore_shared: bool, kind: Kind) -> bool {
+        let by_mode = match mode {
+            Mode::CprTransfer => self.cpr_transfer,
+            Mode::CprExec => self.cpr_exec,
+            Mode::Normal | Mode::CprReboot => false,
+        };
+        by_mode
+            || match kind {
+                Kind::Plain => false,
+                Kind::NotMigratable => true,
+                Kind::SharedFile => ignore_shared,
+                Kind::Shared => ignore_shared && !self.named_files,
+                Kind::External => self.external,
+            }
+    }
+}
+
 /// A RAM block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -121,22 +141,9 @@ impl RamState {
         state
     }
 
-    /// Whether a block is left out (`migrate_ram_is_ignored`, before 8.1 `ramblock_is_ignored`).
+    /// Whether a block is left out.
     pub fn is_ignored(&self, block: usize) -> bool {
-        let Tree { external, named_files, cpr_transfer, cpr_exec, .. } = self.tree;
-        let by_mode = match self.mode {
-            Mode::CprTransfer => cpr_transfer,
-            Mode::CprExec => cpr_exec,
-            Mode::Normal | Mode::CprReboot => false,
-        };
-        by_mode
-            || match self.blocks[block].kind {
-                Kind::Plain => false,
-                Kind::NotMigratable => true,
-                Kind::SharedFile => self.ignore_shared,
-                Kind::Shared => self.ignore_shared && !named_files,
-                Kind::External => external,
-            }
+        self.tree.is_ignored(self.mode, self.ignore_shared, self.blocks[block].kind)
     }
 
     /// What a user is told, in bytes (`ram_bytes_total`).

@@ -6,7 +6,7 @@ use crate::process::Group;
 use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
-use pcram_functions::{option, ram, v1_0};
+use pcram_functions::{around, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -40,6 +40,8 @@ pub enum Unit {
     Ram(ram::unit::Unit),
     /// The option `-pcram-file`.
     Option(option::unit::Unit),
+    /// What migration does with RAM blocks around it.
+    Around(around::unit::Unit),
 }
 
 impl Unit {
@@ -60,6 +62,9 @@ impl Unit {
             }
         };
         let mut units = vec![pages.map_err(not_mirrored)?];
+        if let [Unit::Ram(_)] = units[..] {
+            units.push(around::unit::unit(read).map(Unit::Around).map_err(not_mirrored)?);
+        }
         units.extend(option::unit::unit(read).map_err(not_mirrored)?.map(Unit::Option));
         Ok(units)
     }
@@ -69,6 +74,7 @@ impl Unit {
         match self {
             Unit::V1_0(_) | Unit::Ram(_) => "functions",
             Unit::Option(_) => "option",
+            Unit::Around(_) => "around",
         }
     }
 
@@ -78,6 +84,7 @@ impl Unit {
             Unit::V1_0(unit) => &unit.text,
             Unit::Ram(unit) => &unit.text,
             Unit::Option(unit) => &unit.text,
+            Unit::Around(unit) => &unit.text,
         }
     }
 
@@ -86,7 +93,8 @@ impl Unit {
         match self {
             Unit::V1_0(unit) => unit.variant.to_string(),
             Unit::Ram(unit) if unit.tree.external => "carried".to_owned(),
-            Unit::Ram(_) => "stock".to_owned(),
+            Unit::Around(unit) if unit.tree.ram.external => "carried".to_owned(),
+            Unit::Ram(_) | Unit::Around(_) => "stock".to_owned(),
             Unit::Option(unit) if unit.code == Code::Posted => "posted".to_owned(),
             Unit::Option(_) => "carried".to_owned(),
         }
@@ -98,6 +106,7 @@ impl Unit {
             Unit::V1_0(unit) => json!({ "of": "1.0", "variant": unit.variant }),
             Unit::Ram(unit) => json!({ "of": "migration/ram.c", "tree": unit.tree }),
             Unit::Option(unit) => json!({ "of": "option", "code": unit.code }),
+            Unit::Around(unit) => json!({ "of": "around", "tree": unit.tree }),
         }
     }
 
@@ -176,4 +185,12 @@ pub fn option(code: Code, object: Option<&Path>) -> Result<option::Subject> {
     };
     let functions = object.map(load).transpose()?;
     option::Subject::new(code, functions).context("making files for the option")
+}
+
+/// Loads what is around the save loop that was compiled.
+///
+/// # Errors
+/// Where it cannot be loaded.
+pub fn load_around(object: &Path) -> Result<around::Functions> {
+    around::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
 }

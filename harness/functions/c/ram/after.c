@@ -43,11 +43,10 @@ void pcram_begin(QEMUFile *f, int mode, int shared)
 #endif
 }
 
-/* Adds a block at the end of the list, all of its pages dirty; @flags is pcram_functions::ram::Kind */
+/* Adds a block at the end of the list, all of its pages dirty */
 void pcram_add(const char *idstr, uint8_t *host, uint64_t pages, uint64_t page_size, int kind)
 {
     RAMBlock *block = &the_blocks[used];
-    RAMBlock *last = NULL, *each;
 
     memset(block, 0, sizeof(*block));
     block->bmap = &the_bits[used];
@@ -56,27 +55,8 @@ void pcram_add(const char *idstr, uint8_t *host, uint64_t pages, uint64_t page_s
     block->host = host;
     block->used_length = block->max_length = pages << TARGET_PAGE_BITS;
     block->page_size = page_size << TARGET_PAGE_BITS;
-    block->flags = kind == 1 ? 0 : RAM_MIGRATABLE;
-    if (kind == 2) {
-        block->flags |= RAM_SHARED;
-#ifdef RAM_NAMED_FILE
-        block->flags |= RAM_NAMED_FILE;
-#endif
-    } else if (kind == 3) {
-        block->flags |= RAM_SHARED;
-#ifdef RAM_EXTERNAL
-    } else if (kind == 4) {
-        block->flags |= RAM_SHARED | RAM_EXTERNAL;
-#endif
-    }
-    QLIST_FOREACH(each, &ram_list.blocks, next) {
-        last = each;
-    }
-    if (last) {
-        QLIST_INSERT_AFTER(last, block, next);
-    } else {
-        QLIST_INSERT_HEAD(&ram_list.blocks, block, next);
-    }
+    block->flags = flags_of(kind);
+    append(block);
 }
 
 /* The setup is over: what it counts is counted (ram_init_bitmaps) */

@@ -4,40 +4,6 @@
  * Migrations are those of one channel, without multifd, compression, xbzrle, RDMA or postcopy.
  */
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/types.h>
-
-#define TARGET_PAGE_BITS 12
-#define TARGET_PAGE_SIZE (1 << TARGET_PAGE_BITS)
-#define MIN(a, b) (((a) < (b)) ? (a) : (b))
-#define ROUND_DOWN(n, d) ((n) / (d) * (d))
-#define ROUND_UP(n, d) ROUND_DOWN((n) + (d) - 1, (d))
-#define QEMU_ALIGN_UP(n, d) ROUND_UP(n, d)
-
-typedef uint64_t ram_addr_t;
-typedef uint64_t hwaddr;
-typedef struct RAMBlock RAMBlock;
-typedef struct RAMState RAMState;
-typedef struct Error Error;
-typedef struct RamBlockAttributes RamBlockAttributes;
-typedef struct { int nothing; } QemuMutex;
-typedef struct { int nothing; } PostcopyPreemptState;
-struct rcu_head { int nothing; };
-struct RAMBlockNotifier;
-struct RAMSrcPageRequest;
-
-#define RCU_READ_LOCK_GUARD() do { } while (0)
-#define QLIST_FIRST_RCU(head) QLIST_FIRST(head)
-#define QLIST_NEXT_RCU(element, field) QLIST_NEXT(element, field)
-#define INTERNAL_RAMBLOCK_FOREACH(block) QLIST_FOREACH(block, &ram_list.blocks, next)
-#define qemu_mutex_lock(mutex) ((void)(mutex))
-#define qemu_mutex_unlock(mutex) ((void)(mutex))
-
 /* The stream goes to a buffer; pcram_functions::ram::ffi::File */
 typedef struct QEMUFile {
     uint8_t *out;
@@ -55,15 +21,7 @@ static void qemu_put_buffer(QEMUFile *f, const uint8_t *buf, size_t size)
 #define qemu_put_buffer_at(f, buf, size, at) qemu_put_buffer(f, buf, size)
 #define qemu_fflush(f) ((void)(f))
 
-static inline bool buffer_is_zero(const uint8_t *buf, size_t size)
-{
-    return buf[0] == 0 && !memcmp(buf, buf + 1, size - 1);
-}
-
-#define is_zero_range(buf, size) buffer_is_zero(buf, size)
-
 /* bitops.h, for bitmaps of one word and more */
-#define BITS_PER_LONG 64
 static inline bool test_and_clear_bit(long nr, unsigned long *addr)
 {
     unsigned long mask = 1UL << (nr % BITS_PER_LONG);
@@ -73,26 +31,11 @@ static inline bool test_and_clear_bit(long nr, unsigned long *addr)
     return old & mask;
 }
 
-static inline unsigned long find_next_bit(const unsigned long *addr, unsigned long size,
-                                          unsigned long at)
-{
-    while (at < size && !(addr[at / BITS_PER_LONG] >> (at % BITS_PER_LONG) & 1)) {
-        at++;
-    }
-    return at < size ? at : size;
-}
-
 #define set_bit(nr, addr) ((void)(addr))
 #define clear_bit_atomic(nr, addr) ((void)(addr))
 
 /* Migration as it was set up */
-enum { MIG_MODE_NORMAL, MIG_MODE_CPR_REBOOT, MIG_MODE_CPR_TRANSFER, MIG_MODE_CPR_EXEC };
 enum { ZERO_PAGE_DETECTION_NONE, ZERO_PAGE_DETECTION_LEGACY };
-typedef int MigMode;
-static int the_mode;
-static bool ignore_shared;
-#define migrate_mode() the_mode
-#define migrate_ignore_shared() ignore_shared
 #define migrate_zero_page_detection() ZERO_PAGE_DETECTION_LEGACY
 #define migrate_mapped_ram() false
 #define migrate_multifd() false
@@ -151,6 +94,3 @@ static struct {
     uint64_t duplicate, normal, transferred;
 } ram_counters;
 #define qemu_ram_pagesize(rb) ((rb)->page_size)
-
-/* PageSearchStatus has one for each */
-enum { RAM_CHANNEL_PRECOPY, RAM_CHANNEL_POSTCOPY, RAM_CHANNEL_MAX };

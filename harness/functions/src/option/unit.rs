@@ -1,6 +1,7 @@
 //! Which functions of `-pcram-file` make up a unit that compiles alone.
 
-use crate::extract::{Definitions, ExtractError};
+use crate::extract::ExtractError;
+use crate::pool::Pool;
 use pcram_mirror::option::Code;
 
 /// The files that may have something of it.
@@ -148,13 +149,8 @@ pub struct Unit {
 /// Where a function is not found, or where the parser was not sure of it.
 pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit>, ExtractError> {
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
-    let pool: Vec<_> = texts.iter().map(|(name, text)| Definitions::of(name, text)).collect();
-    let has = |name: &str| pool.iter().any(|file| file.has(name));
-    let all = |names: &[&str]| {
-        let take =
-            |name: &&str| pool.iter().find(|file| file.has(name)).unwrap_or(&pool[0]).take(name);
-        names.iter().map(take).collect::<Result<String, _>>()
-    };
+    let pool = Pool::of(&texts);
+    let (has, all) = (|name| pool.has(name), |names: &[&str]| pool.all(names));
     let text = |name: &str| texts.iter().find(|it| it.0 == name).map_or("", |it| it.1.as_str());
     // The one header that 1.0's includes has a barrier, of which nothing here has need.
     let old_queue = text("qemu-queue.h").replace("#include \"qemu-barrier.h\"", "");
@@ -173,7 +169,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit>, Extra
         let named = if code_is_named(code) { all(&["RAM_NAMED_FILE"])? } else { String::new() };
         let parts = vec![
             before("TODAY"),
-            text("include/qemu/queue.h").to_owned(),
+            pool.queue(),
             format!("{OPTS}{TODAY}{flags}{named}"),
             all(TODAY_FLAGS)?,
             all(TODAY_OPTS)?,

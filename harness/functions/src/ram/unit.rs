@@ -1,6 +1,7 @@
 //! Which functions of migration/ram.c make up a unit that compiles alone, in 5.2 and later.
 
-use crate::extract::{Definitions, ExtractError};
+use crate::extract::ExtractError;
+use crate::pool::Pool;
 use pcram_mirror::ram::Tree;
 
 /// The files that may have something of it; which they are has changed from version to version.
@@ -18,8 +19,12 @@ pub const FILES: [&str; 11] = [
     "system/physmem.c",
 ];
 
-const BEFORE: &str = concat!(include_str!("../../c/ram/before.h"), include_str!("../../c/put.h"));
-const AFTER: &str = include_str!("../../c/ram/after.c");
+const BEFORE: &str = concat!(
+    include_str!("../../c/ram.h"),
+    include_str!("../../c/ram/before.h"),
+    include_str!("../../c/put.h")
+);
+const AFTER: &str = concat!(include_str!("../../c/flags.h"), include_str!("../../c/ram/after.c"));
 
 /// Types and macros that every version has.
 const TYPES: &[&str] = &["RAM_SHARED", "RAM_MIGRATABLE", "struct RAMBlock"];
@@ -79,33 +84,15 @@ pub struct Unit {
 /// Where a function is not found, or where the parser was not sure of it.
 pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError> {
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
-    let pool: Vec<_> = texts.iter().map(|(name, text)| Definitions::of(name, text)).collect();
-    let has = |name: &str| pool.iter().any(|file| file.has(name));
-    let take = |name: &&str| {
-        let from = pool.iter().find(|file| file.has(name)).unwrap_or(&pool[0]);
-        from.take(name)
-    };
-    let all = |names: &[&str]| names.iter().map(take).collect::<Result<String, _>>();
-    let some = |names: &[&str]| {
-        names.iter().filter(|name| has(name)).map(take).collect::<Result<String, _>>()
-    };
-    let queue = texts.iter().find(|(name, _)| *name == FILES[0]);
-    let queue = queue.map(|(_, text)| text.clone()).unwrap_or_default();
+    let pool = Pool::of(&texts);
+    let (has, all) = (|name: &str| pool.has(name), |names: &[&str]| pool.all(names));
+    let some = |names: &[&str]| pool.some(names);
     let state = [some(SOME_STATE)?, some(MORE_STATE)?, some(LAST_STATE)?, all(STATE)?].concat();
     let functions = all(LOOP)?;
     let asked = [all(ASKED)?, some(SOME_ASKED)?].concat();
-    let tree = Tree {
-        external: has("RAM_EXTERNAL"),
-        named_files: has("qemu_ram_is_named_file"),
-        cpr_transfer: asked.contains("MIG_MODE_CPR_TRANSFER"),
-        cpr_exec: asked.contains("MIG_MODE_CPR_EXEC"),
-        steps_back: functions.contains("pss->page--;"),
-    };
+    let steps_back = functions.contains("pss->page--;");
+    let tree = Tree { steps_back, ..pool.ignores(&asked) };
     let set = |name: &str, is: bool| if is { format!("#define {name} 1\n") } else { String::new() };
-    let ignored = match has("migrate_ram_is_ignored") {
-        true => "migrate_ram_is_ignored",
-        false => "ramblock_is_ignored",
-    };
     let total = match has("ram_bytes_total_common") {
         true => "ram_bytes_total_common(true)",
         false => "ram_bytes_total_with_ignored()",
@@ -114,17 +101,17 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
     let told_stage = functions.contains("ram_find_and_save_block(RAMState *rs, bool last_stage)");
     let parts = [
         set("PCRAM_PSS_HAS_CHANNEL", state.contains("pss_channel")),
-        format!("#define IS_IGNORED(block) {ignored}(block)\n"),
+        pool.is_ignored(),
         format!("#define PCRAM_TOTAL_WITH_IGNORED {total}\n"),
         format!("#define PCRAM_NOT_LAST_STAGE {}\n", if told_stage { ", false" } else { "" }),
         BEFORE.to_owned(),
-        queue,
+        pool.queue(),
         all(TYPES)?,
         some(SOME_TYPES)?,
         "static struct { QLIST_HEAD(, RAMBlock) blocks; } ram_list;\n".to_owned(),
         all(STREAM)?,
         state,
-        prototypes(&asked),
+        Pool::prototypes(&asked),
         asked,
         all(FIRST)?,
         some(&["save_zero_page_to_file"])?,
@@ -132,14 +119,4 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
         AFTER.to_owned(),
     ];
     Ok(Unit { tree, text: parts.concat() })
-}
-
-/// Prototypes of what is called before it stands.
-fn prototypes(text: &str) -> String {
-    let used = ["bool migrate_ram_is_ignored(RAMBlock *block);\n"];
-    let named = |line: &&&str| {
-        let name = line.split(['(', ' ']).nth(1).unwrap_or_default();
-        text.contains(&format!("{name}("))
-    };
-    used.iter().filter(named).copied().collect()
 }

@@ -7,12 +7,12 @@ mod told;
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, load_ram, load_v1_0, option};
+use crate::functions::{Unit, load_around, load_ram, load_v1_0, option};
 use anyhow::{Context, Result};
 use kept::Kept;
 use pcram_functions::lockstep::Lockstep;
 use pcram_functions::search::{Found, search, smallest};
-use pcram_functions::{ram, v1_0};
+use pcram_functions::{around, ram, v1_0};
 use pcram_mirror::v1_0::Variant;
 use pcram_mirror::v1_0::bounded::{self, Tally};
 use std::path::PathBuf;
@@ -127,6 +127,11 @@ impl Args {
                 let code = unit.code;
                 let keep = |case| Kept::Option { code, case };
                 self.functions(run, option(code, Some(&object))?, keep, None, seed, &told)?
+            }
+            Unit::Around(unit) => {
+                let (tree, functions) = (unit.tree, Some(load_around(&object)?));
+                let keep = |case| Kept::Around { tree, case };
+                self.functions(run, around::Subject { tree, functions }, keep, None, seed, &told)?
             }
         };
         match self.keep {

@@ -5,10 +5,10 @@ use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::functions;
-use crate::functions::{Unit, load_ram, load_v1_0};
+use crate::functions::{Unit, load_around, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use pcram_functions::lockstep::Lockstep;
-use pcram_functions::{option, ram, v1_0};
+use pcram_functions::{around, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
@@ -29,6 +29,9 @@ pub(super) enum Kept {
     /// The option `-pcram-file`.
     #[serde(rename = "option")]
     Option { code: Code, case: option::Case },
+    /// What migration does with RAM blocks around the save loop.
+    #[serde(rename = "around")]
+    Around { tree: pcram_mirror::around::Tree, case: around::Case },
 }
 
 impl Kept {
@@ -54,6 +57,7 @@ impl Kept {
             Kept::V1_0 { case, .. } => case.check(),
             Kept::Ram { case, .. } => case.check(),
             Kept::Option { case, .. } => case.check(),
+            Kept::Around { case, .. } => case.check(),
         };
         sound.map_err(Failure::usage).with_context(what)?;
         Ok(kept)
@@ -79,6 +83,10 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
         Kept::Ram { tree, case } => {
             let functions = object.map(load_ram).transpose()?;
             again(run, ram::Subject { tree: *tree, functions }, case, named, &repeat)?
+        }
+        Kept::Around { tree, case } => {
+            let functions = object.map(load_around).transpose()?;
+            again(run, around::Subject { tree: *tree, functions }, case, named, &repeat)?
         }
         Kept::Option { code, case } => {
             again(run, functions::option(*code, object)?, case, named, &repeat)?
@@ -129,6 +137,7 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
     let stock = match kept {
         Kept::V1_0 { variant, .. } => *variant == Variant::Stock,
         Kept::Ram { tree, .. } => !tree.external,
+        Kept::Around { tree, .. } => !tree.ram.external,
         Kept::Option { .. } => false,
     };
     let tree = match stock {
@@ -138,6 +147,7 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
     let fits = |unit: &Unit| match (unit, kept) {
         (Unit::V1_0(unit), Kept::V1_0 { variant, .. }) => unit.variant == *variant,
         (Unit::Ram(unit), Kept::Ram { tree, .. }) => unit.tree == *tree,
+        (Unit::Around(unit), Kept::Around { tree, .. }) => unit.tree == *tree,
         (Unit::Option(unit), Kept::Option { code, .. }) => unit.code == *code,
         _ => false,
     };

@@ -82,7 +82,7 @@ impl<'a> Told<'a> {
                 (Verdict::Failed, format!("broken in {count} states: {property}; {example}"))
             }
         };
-        self.row(property.name(), verdict, summary, Vec::new(), None)
+        self.row(&self.of(property), verdict, summary, Vec::new(), None)
     }
 
     /// Cases broke a property; this is a small one.
@@ -95,7 +95,8 @@ impl<'a> Told<'a> {
         tally: Option<&Tally>,
     ) -> Result<Verdict> {
         let Broken { property, step, seen } = broken;
-        let shown = self.keep(property.name(), kept, story)?;
+        let row = self.of(*property);
+        let shown = self.keep(&row, kept, story)?;
         let count = found.broken[property];
         let mut evidence = vec![Figure::new("cases that break it", count)];
         if let Some(tally) = tally {
@@ -108,7 +109,15 @@ impl<'a> Told<'a> {
         let cases = found.cases;
         let summary =
             format!("broken in {count} of {cases} cases: {property}; step {}: {seen}", step + 1);
-        Ok(self.row(property.name(), Verdict::Failed, summary, evidence, Some(shown)))
+        Ok(self.row(&row, Verdict::Failed, summary, evidence, Some(shown)))
+    }
+
+    /// What the row of a property is called: with nothing before it where it is about saving pages.
+    fn of(&self, property: Property) -> String {
+        match self.name {
+            "functions" => property.name().to_owned(),
+            name => format!("{name}.{}", property.name()),
+        }
     }
 
     fn keep<'s>(&self, name: &str, kept: &Kept, story: &'s [String]) -> Result<Shown<'s>> {

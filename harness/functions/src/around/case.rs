@@ -1,0 +1,370 @@
+//! A guest, how its migration was set up, and what is asked of it.
+
+use pcram_mirror::around::Settings;
+use pcram_mirror::around::external::Capability;
+use pcram_mirror::ram::Kind;
+use serde::{Deserialize, Serialize};
+
+/// The most pages that a block has, those that are spare among them.
+pub const MOST_PAGES: u16 = 300;
+/// The most blocks that a guest has.
+pub const MOST_BLOCKS: usize = 6;
+/// The longest name.
+pub const LONGEST: u8 = 255;
+
+/// A guest, and what is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// How the migration was set up.
+    pub settings: Settings,
+    /// The blocks, in the order of the list.
+    pub blocks: Vec<Block>,
+    /// What is asked.
+    pub steps: Vec<Step>,
+}
+
+/// A RAM block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// What it is.
+    pub kind: Kind,
+    /// Its length in pages.
+    pub pages: u16,
+    /// The pages that it may become longer.
+    pub spare: u16,
+    /// Whether it may.
+    pub resizeable: bool,
+    /// Whether the host has it in huge pages.
+    pub huge: bool,
+    /// The bytes of its name, at least those of `block0`.
+    pub name: u8,
+}
+
+/// The name of a block, as somebody else has it. A block is taken modulo how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Name {
+    /// That of a block.
+    Of(u8),
+    /// Without its last byte.
+    Short(u8),
+    /// With one byte more.
+    Long(u8),
+    /// One that no block has, of so many bytes.
+    Unknown(u8),
+}
+
+/// Something that is asked. A block is taken modulo how many there are, a page modulo the block's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Step {
+    /// What each block is, and what comes before a given one among those that are not ignored.
+    Ask {
+        /// Which one.
+        stop: u8,
+    },
+    /// `mapped_ram_setup_ramblock`.
+    Setup {
+        /// The block.
+        block: u8,
+    },
+    /// Pages are in the file.
+    Mark {
+        /// The block.
+        block: u8,
+        /// The first.
+        page: u16,
+        /// How many.
+        pages: u8,
+    },
+    /// `ram_save_file_bmap`.
+    SaveFileBmap,
+    /// `ram_load_precopy`.
+    Load {
+        /// What the stream has.
+        items: Vec<Item>,
+        /// What is wrong with it.
+        damage: Option<Damage>,
+    },
+    /// `qemu_guest_free_page_hint`.
+    Hint {
+        /// The block.
+        block: u8,
+        /// Where in its memory, in bytes.
+        offset: u32,
+        /// How many bytes, which may go on in the next blocks.
+        len: u32,
+    },
+    /// `external_ram_list`.
+    List,
+    /// `external_ram_reset`.
+    Reset,
+    /// `configuration_validate_external_ram`, of what `external_ram_list` would give.
+    Validate {
+        /// Without that one.
+        without: Option<u8>,
+        /// And with these.
+        with: Vec<Name>,
+        /// No NUL ends the last.
+        unended: bool,
+    },
+    /// `qemu_loadvm_state_header`.
+    Header {
+        /// A magic that is none.
+        magic: Option<u32>,
+        /// A version that is none.
+        version: Option<u32>,
+        /// What follows.
+        section: Section,
+        /// How many bytes there are.
+        cut: Option<u8>,
+    },
+    /// `external_ram_warn`.
+    Warn,
+    /// `caps_allow_external_ram`.
+    Caps {
+        /// The capabilities.
+        caps: Vec<Capability>,
+        /// The block.
+        name: Name,
+    },
+    /// `multifd_recv_unfill_packet` and what it has become.
+    Receive(Packet),
+    /// `multifd_queue_page`.
+    Queue {
+        /// The block.
+        block: u8,
+        /// The page.
+        page: u16,
+    },
+}
+
+/// What follows the version in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Section {
+    /// A configuration section.
+    Loads,
+    /// One that cannot be loaded.
+    Fails,
+    /// Something else.
+    Other(u8),
+}
+
+/// What is wrong with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damage {
+    /// It ends after so many bytes, modulo its length.
+    Cut(u32),
+    /// A byte of it, modulo its length, is another.
+    Byte(u16, u8),
+}
+
+/// What a stream has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Item {
+    /// The list of blocks, with their pages where the file is mapped.
+    List(Vec<Entry>),
+    /// A page.
+    Page {
+        /// Its block, or the last one.
+        of: Option<Name>,
+        /// Its number.
+        page: u16,
+        /// It lies behind the block's end.
+        beyond: bool,
+        /// What it holds.
+        content: Content,
+    },
+    /// Anything at all.
+    Flags(u16),
+    /// The end of the section.
+    End,
+}
+
+/// What a page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// The same byte everywhere.
+    Same(u8),
+    /// Bytes that begin with this one.
+    Bytes(u8),
+    /// What has changed.
+    Difference,
+}
+
+/// A block in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its name.
+    pub name: Name,
+    /// Its length, where it is not that of the block.
+    pub length: Option<u64>,
+    /// It lies elsewhere.
+    pub elsewhere: bool,
+    /// Its pages have another size.
+    pub other_pages: bool,
+    /// Its header, where the file is mapped.
+    pub header: Header,
+    /// The pages that the file has, modulo those of the block.
+    pub pages: Vec<u16>,
+}
+
+/// The header of a block in a file that is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Header {
+    /// As it is written.
+    Fine,
+    /// That of a block that the writer ignores.
+    Ignored,
+    /// Of another version.
+    Version(u32),
+    /// Of pages of other bytes.
+    PageSize(u64),
+    /// With the bitmap elsewhere.
+    Bitmap(u64),
+    /// With the pages elsewhere.
+    Pages(u64),
+}
+
+/// A packet of multifd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packet {
+    /// The block.
+    pub name: Name,
+    /// No NUL ends it.
+    pub unended: bool,
+    /// The pages that it has.
+    pub normal: Vec<u16>,
+    /// The pages that are zero.
+    pub zero: Vec<u16>,
+    /// What is wrong with it.
+    pub damage: Option<Wrong>,
+}
+
+/// What is wrong with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wrong {
+    /// Its magic.
+    Magic(u32),
+    /// Its version.
+    Version(u32),
+    /// The pages for which there is room.
+    Room(u32),
+    /// The number of pages.
+    Normal(u32),
+    /// The number of zero pages.
+    Zero(u32),
+    /// One of the offsets, modulo how many there are.
+    Offset(u8, u64),
+}
+
+impl Case {
+    /// Whether it is one that can be run, from wherever it comes.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
+            return Err("a guest has 1 to 6 blocks");
+        }
+        let fits = |block: &Block| {
+            block.pages > 0 && block.pages.saturating_add(block.spare) <= MOST_PAGES
+        };
+        match self.blocks.iter().all(fits) {
+            true => Ok(()),
+            false => Err("a block has 1 to 300 pages, with those that are spare"),
+        }
+    }
+
+    /// The guest, and each step, in words.
+    pub fn tell(&self) -> Vec<String> {
+        let mut lines = vec![format!("a migration of {:?}", self.settings)];
+        for (at, block) in self.blocks.iter().enumerate() {
+            let Block { kind, pages, spare, .. } = block;
+            let more = [(block.resizeable, ", resizeable"), (block.huge, ", in huge pages")];
+            let more: String = more.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+            let name = block.name.max(6);
+            lines.push(format!(
+                "block{at}, of {name} letters: {kind:?}, {pages} pages and {spare} spare{more}"
+            ));
+        }
+        lines.extend(self.steps.iter().map(|step| format!("{step:?}")));
+        lines
+    }
+
+    /// The name of a block of this guest.
+    pub fn idstr(&self, block: usize) -> Vec<u8> {
+        let mut name = format!("block{block}").into_bytes();
+        name.resize(name.len().max(self.blocks[block].name.into()), b'n');
+        name
+    }
+
+    /// The block that a number stands for.
+    pub fn block(&self, block: u8) -> usize {
+        usize::from(block) % self.blocks.len()
+    }
+
+    /// The block that a name is about.
+    pub fn named(&self, name: Name) -> Option<usize> {
+        match name {
+            Name::Of(block) | Name::Short(block) | Name::Long(block) => Some(self.block(block)),
+            Name::Unknown(_) => None,
+        }
+    }
+
+    /// The bytes of a name.
+    pub fn name(&self, name: Name) -> Vec<u8> {
+        let mut bytes = match (name, self.named(name)) {
+            (Name::Unknown(length), _) => vec![b'u'; length.into()],
+            (_, block) => self.idstr(block.unwrap_or(0)),
+        };
+        match name {
+            Name::Short(_) => _ = bytes.pop(),
+            Name::Long(_) => bytes.push(b'n'),
+            Name::Of(_) | Name::Unknown(_) => {}
+        }
+        bytes
+    }
+
+    /// The case with one thing less, in every way.
+    pub fn smaller(&self) -> Vec<Case> {
+        let mut all = Vec::new();
+        let mut with = |change: &dyn Fn(&mut Case)| {
+            let mut smaller = self.clone();
+            change(&mut smaller);
+            if smaller != *self {
+                all.push(smaller);
+            }
+        };
+        for at in (0..self.steps.len()).rev() {
+            with(&|case| _ = case.steps.remove(at));
+            let Step::Load { items, .. } = &self.steps[at] else { continue };
+            for item in (0..items.len()).rev() {
+                with(&|case| {
+                    if let Step::Load { items, .. } = &mut case.steps[at] {
+                        items.remove(item);
+                    }
+                });
+            }
+        }
+        for at in (0..self.blocks.len()).rev() {
+            if self.blocks.len() > 1 {
+                with(&|case| _ = case.blocks.remove(at));
+            }
+            with(&|case| case.blocks[at].pages = 1);
+            with(&|case| case.blocks[at].name = 0);
+        }
+        all
+    }
+}

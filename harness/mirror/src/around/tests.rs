@@ -1,0 +1,277 @@
+//! What the mirror does on its own, one thing at a time.
+
+use super::external::{Capability, NAME, QEMU_VM_FILE_MAGIC, QEMU_VM_FILE_VERSION};
+use super::file::{Input, Output};
+use super::load::RAM_SAVE_FLAG_MULTIFD_FLUSH;
+use super::mapped_ram::MappedRamHeader;
+use super::multifd::{MULTIFD_MAGIC, MULTIFD_VERSION, Packet};
+use super::*;
+use crate::v1_0::save::{
+    RAM_SAVE_FLAG_CONTINUE, RAM_SAVE_FLAG_EOS, RAM_SAVE_FLAG_MEM_SIZE, RAM_SAVE_FLAG_PAGE,
+};
+
+/// A tree of today.
+fn today(external: bool) -> Tree {
+    Tree {
+        ram: ram::Tree { external, named_files: true, ..ram::Tree::default() },
+        mapped_ram: true,
+        by_block: true,
+        asks_postcopy: true,
+        clears_region: true,
+        background_snapshot: true,
+        packets: Packets::Zero,
+        ..Tree::default()
+    }
+}
+
+const SETTINGS: Settings = Settings {
+    mode: Mode::Normal,
+    ignore_shared: false,
+    mapped_ram: false,
+    multifd: false,
+    flush_each_section: false,
+    postcopy_ram: false,
+    postcopy_advised: false,
+    send_configuration: false,
+    restore_vm: false,
+    running: true,
+    others_fail: false,
+    fast_thread: false,
+};
+
+/// A guest with a block of two pages, `a`, `b` and so on, of each kind.
+fn guest(tree: Tree, settings: Settings, kinds: &[Kind]) -> Guest {
+    let block = |(at, &kind): (usize, &Kind)| Block {
+        idstr: vec![b'a' + at as u8],
+        kind,
+        resizeable: false,
+        used_length: 2 * PAGE,
+        max_length: 2 * PAGE,
+        page_size: PAGE,
+        addr: at as u64 * 2 * PAGE,
+        host: at as u64 * 2 * PAGE,
+        bmap: None,
+        file_bmap: None,
+        receivedmap: None,
+        bitmap_offset: 0,
+        pages_offset: 0,
+    };
+    Guest::new(tree, settings, kinds.iter().enumerate().map(block).collect())
+}
+
+fn said(guest: &Guest) -> Vec<String> {
+    guest.said.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+}
+
+/// What is loaded out of a stream: what it returns, and where it ended.
+fn load(guest: &mut Guest, stream: &[u8]) -> Result<(i32, u64), Undefined> {
+    let mut memory = vec![1; guest.blocks.len() * 2 * PAGE as usize];
+    let mut input = Input::new(stream);
+    guest.ram_load_precopy(&mut input, &mut memory).map(|ret| (ret, input.at))
+}
+
+/// The list of one block.
+fn list(name: &str, length: u64, rest: &[u8]) -> Vec<u8> {
+    let head = (length & !(PAGE - 1) | RAM_SAVE_FLAG_MEM_SIZE).to_be_bytes();
+    [&head[..], &[name.len() as u8], name.as_bytes(), &length.to_be_bytes(), rest].concat()
+}
+
+#[test]
+fn a_list_of_the_same_blocks_is_taken() {
+    let mut guest = guest(today(true), SETTINGS, &[Kind::Plain]);
+    let stream = [list("a", 2 * PAGE, &[]), RAM_SAVE_FLAG_EOS.to_be_bytes().to_vec()].concat();
+    assert_eq!(load(&mut guest, &stream), Ok((0, 26)));
+    assert_eq!(said(&guest), ["(rdma a)"]);
+}
+
+#[test]
+fn a_block_that_nobody_knows_and_one_of_another_length_are_refused() {
+    let mut guest = guest(today(true), SETTINGS, &[Kind::Plain]);
+    assert_eq!(load(&mut guest, &list("z", PAGE, &[])), Ok((EINVAL, 18)));
+    assert_eq!(load(&mut guest, &list("a", PAGE, &[])), Ok((EINVAL, 18)));
+    let unknown = "Unknown ramblock \"z\", cannot accept migration";
+    let other = "Size mismatch: a: 0x1000 != 0x2000: Invalid argument";
+    assert_eq!(said(&guest), [unknown, other]);
+}
+
+#[test]
+fn a_block_that_may_become_longer_does() {
+    let mut guest = guest(today(true), SETTINGS, &[Kind::Plain]);
+    (guest.blocks[0].resizeable, guest.blocks[0].used_length) = (true, PAGE);
+    _ = load(&mut guest, &list("a", PAGE + 1, &[]));
+    assert_eq!(guest.blocks[0].used_length, 2 * PAGE);
+}
+
+#[test]
+fn a_page_of_an_ignored_block_is_refused_and_that_of_another_received() {
+    let mut guest = guest(today(true), SETTINGS, &[Kind::External, Kind::Plain]);
+    let page = |name: u8| [&RAM_SAVE_FLAG_PAGE.to_be_bytes()[..], &[1, name], &[7; 4096]].concat();
+    assert_eq!(load(&mut guest, &page(b'a')), Ok((EINVAL, 10)));
+    assert_eq!(said(&guest), ["block a should not be migrated !", "Illegal RAM offset 0"]);
+    assert!(guest.carried.is_empty());
+    // The end of the stream is none of the section.
+    assert_eq!(load(&mut guest, &page(b'b')), Ok((EIO, 4106)));
+    assert!(guest.blocks[1].receivedmap.as_ref().unwrap().has(0));
+    assert_eq!(guest.carried, [1]);
+}
+
+#[test]
+fn only_5_2_goes_on_in_a_block_that_it_refused() {
+    let old = Tree { keeps_refused: true, ..Tree::default() };
+    let stream = [&RAM_SAVE_FLAG_PAGE.to_be_bytes()[..], &[1, b'a']].concat();
+    let more = (RAM_SAVE_FLAG_PAGE | RAM_SAVE_FLAG_CONTINUE).to_be_bytes();
+    for (tree, came) in [(old, Err(Undefined::NoBitmap)), (today(true), Ok((EINVAL, 8)))] {
+        let mut guest = guest(tree, SETTINGS, &[Kind::NotMigratable]);
+        assert_eq!(load(&mut guest, &stream), Ok((EINVAL, 10)));
+        assert_eq!(load(&mut guest, &more), came);
+    }
+}
+
+#[test]
+fn a_stream_of_a_mapped_file_has_no_pages_of_its_own() {
+    let settings = Settings { mapped_ram: true, ..SETTINGS };
+    let mut guest = guest(today(true), settings, &[Kind::Plain]);
+    let flags = RAM_SAVE_FLAG_MULTIFD_FLUSH.to_be_bytes();
+    assert_eq!(load(&mut guest, &flags), Ok((EINVAL, 8)));
+    assert_eq!(said(&guest), ["Unexpected RAM flags: 512"]);
+}
+
+#[test]
+fn a_mapped_file_without_the_pages_of_a_block_is_refused() {
+    let settings = Settings { mapped_ram: true, ..SETTINGS };
+    let none = MappedRamHeader { version: 1, page_size: PAGE, ..MappedRamHeader::default() };
+    for (kind, ret) in [(Kind::Plain, EINVAL), (Kind::External, EIO)] {
+        let mut guest = guest(today(true), settings, &[kind]);
+        let came = load(&mut guest, &list("a", 2 * PAGE, &none.to_bytes()));
+        assert_eq!(came, Ok((ret, 46)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_page_size_of_zero_and_pages_behind_a_block_are_not_defined() {
+    let settings = Settings { mapped_ram: true, ..SETTINGS };
+    for (page_size, undefined) in [(0, Undefined::NoPageSize), (PAGE / 2, Undefined::Outside)] {
+        let mut guest = guest(today(true), settings, &[Kind::Plain]);
+        let pages_offset = PAGE;
+        let header = MappedRamHeader { version: 1, page_size, bitmap_offset: 46, pages_offset };
+        let mut stream = list("a", 2 * PAGE, &header.to_bytes());
+        stream.extend(0b111_u64.to_le_bytes());
+        stream.resize(4 * PAGE as usize, 0);
+        assert_eq!(load(&mut guest, &stream), Err(undefined));
+    }
+}
+
+#[test]
+fn a_mapped_file_has_room_for_what_is_not_ignored_alone() {
+    let mut guest = guest(today(true), SETTINGS, &[Kind::External, Kind::Plain]);
+    let mut file = Output::default();
+    guest.mapped_ram_setup_ramblock(&mut file, 0);
+    assert_eq!((file.at, guest.blocks[0].bitmap_offset), (28, 0));
+    guest.mapped_ram_setup_ramblock(&mut file, 1);
+    assert_eq!((file.at, guest.blocks[1].bitmap_offset), ((1 << 20) + 2 * PAGE, 56));
+    guest.ram_save_file_bmap(&mut file);
+    assert_eq!(file.pieces.last(), Some(&(56, vec![0; 8])));
+    assert_eq!((file.error, guest.transferred), (0, 8));
+}
+
+#[test]
+fn as_released_the_bitmap_of_an_ignored_block_is_written_from_nowhere() {
+    let settings = Settings { ignore_shared: true, ..SETTINGS };
+    let mut guest = guest(today(false), settings, &[Kind::SharedFile]);
+    let mut file = Output::default();
+    guest.ram_save_file_bmap(&mut file);
+    assert_eq!(file, Output { error: EFAULT, ..Output::default() });
+}
+
+#[test]
+fn a_hint_goes_on_behind_an_ignored_block_and_ends_behind_the_last() {
+    let kinds = [Kind::Plain, Kind::External, Kind::Plain];
+    let mut guest = guest(today(true), SETTINGS, &kinds);
+    assert_eq!(guest.dirty_pages, 4);
+    assert_eq!(guest.qemu_guest_free_page_hint(PAGE, 9 * PAGE), Ok(()));
+    assert_eq!(guest.dirty_pages, 1);
+    let error = "qemu_guest_free_page_hint unexpected error";
+    assert_eq!(said(&guest), ["(clear a 1 1)", "(clear c 0 2)", error]);
+}
+
+#[test]
+fn as_released_a_hint_of_an_ignored_block_is_not_defined() {
+    let mut guest = guest(today(false), SETTINGS, &[Kind::NotMigratable]);
+    assert_eq!(guest.qemu_guest_free_page_hint(0, PAGE), Err(Undefined::NoBitmap));
+}
+
+#[test]
+fn what_the_stream_lacks_is_what_is_external() {
+    let mut guest = guest(today(true), SETTINGS, &[Kind::External, Kind::Plain]);
+    guest.external_ram_list();
+    assert!(guest.configuration_validate_external_ram() && guest.said.is_empty());
+    guest.external_ram = vec![[b'b'; NAME]];
+    assert!(!guest.configuration_validate_external_ram());
+    let said = said(&guest);
+    assert_eq!(said.len(), 2);
+    let cut = "b".repeat(NAME - 1);
+    assert!(said[0].starts_with(&format!("The stream has no pages of RAM block '{cut}'")));
+    assert!(said[1].starts_with("The stream has the pages of RAM block 'a', which is external"));
+}
+
+#[test]
+fn a_header_without_what_is_needed_and_one_with_more_are_refused() {
+    let head: Vec<_> = [QEMU_VM_FILE_MAGIC, QEMU_VM_FILE_VERSION]
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
+    let with = |kind, rest: &[u8]| {
+        let mut guest = guest(today(true), SETTINGS, &[kind]);
+        let bytes = [&head[..], rest].concat();
+        let ret = guest.qemu_loadvm_state_header(&mut Input::new(&bytes), |f| f.byte().into());
+        (ret, said(&guest).concat())
+    };
+    assert_eq!(with(Kind::Plain, &[1]), (0, String::new()));
+    assert_eq!(with(Kind::External, &[7, 0]), (0, String::new()));
+    assert_eq!(with(Kind::Plain, &[7, 0]).1, "Unexpected configuration section");
+    assert!(with(Kind::External, &[1]).1.contains("-pcram-file was missing where it was made"));
+}
+
+#[test]
+fn a_capability_that_needs_all_pages_is_refused_with_its_reason() {
+    let mut guest = guest(today(true), SETTINGS, &[]);
+    assert!(guest.caps_allow_external_ram(&[Capability::XIgnoreShared], "a"));
+    assert!(!guest.caps_allow_external_ram(&[Capability::XColo, Capability::PostcopyRam], "a"));
+    assert!(said(&guest)[0].starts_with("postcopy-ram cannot be used with RAM block 'a', whose"));
+}
+
+#[test]
+fn a_packet_is_refused_for_an_ignored_block_and_for_a_page_behind_the_end() {
+    let packet = |name: u8, offset| {
+        let mut ramblock = [0; NAME];
+        ramblock[0] = name;
+        Packet {
+            magic: MULTIFD_MAGIC,
+            version: MULTIFD_VERSION,
+            flags: 0,
+            pages_alloc: 128,
+            normal_pages: 1,
+            zero_pages: 0,
+            next_packet_size: 0,
+            packet_num: 0,
+            ramblock,
+            offset: vec![offset],
+        }
+    };
+    let mut guest = guest(today(true), SETTINGS, &[Kind::External, Kind::Plain]);
+    assert_eq!(guest.multifd_recv_unfill_packet(&packet(b'a', 0)), Ok(-1));
+    assert_eq!(guest.multifd_recv_unfill_packet(&packet(b'b', PAGE)), Ok(0));
+    assert_eq!(guest.multifd_recv_unfill_packet(&packet(b'b', PAGE + 1)), Ok(-1));
+    let long = "multifd: offset too long 4097 (max 2000)";
+    assert_eq!(said(&guest), ["multifd: block a should not be migrated !", long]);
+}
+
+#[test]
+fn as_released_a_page_is_queued_twice_where_the_thread_is_fast() {
+    let settings = Settings { fast_thread: true, ..SETTINGS };
+    for (external, left) in [(false, 1), (true, 0)] {
+        let mut guest = guest(today(external), settings, &[Kind::Plain]);
+        (0..3).for_each(|_| assert_eq!(guest.multifd_queue_page(0, 0), Ok(1)));
+        assert_eq!(guest.queue.pages.offset.len(), left);
+    }
+}
