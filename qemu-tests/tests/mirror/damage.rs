@@ -179,7 +179,7 @@ fn each_damage_around_the_save_loop_is_seen() {
         ("ramblock_recv_bitmap_set(block, host);\n", "\n"),
         ("memset(host, 0, size);", "memset(host, 0, size - 1);"),
         ("continue;\n        }\n\n        start", "return;\n        }\n\n        start"),
-        ("used_len = block->used_length - offset;", "used_len = len;"),
+        ("start = offset >> TARGET_PAGE_BITS;", "start = 0;"),
         ("bitmap_count_one_with_offset(block->bmap, start, npages);", "npages;"),
         (
             "if (qemu_ram_is_external(block)) {\n            return block->idstr;",

@@ -262,6 +262,8 @@ pub enum Wrong {
     Room(u32),
     /// The number of pages.
     Normal(u32),
+    /// Both of them.
+    Longer(u32),
     /// The number of zero pages.
     Zero(u32),
     /// One of the offsets, modulo how many there are.

@@ -3,6 +3,9 @@
 /// Of what it is full before anything is loaded.
 const FILLED: u8 = 0x5a;
 
+/// Bytes behind the last block: what is damaged may write there, and that is seen.
+const BEHIND: u64 = 64 << 12;
+
 /// The memory of both.
 pub(super) struct Memory {
     /// That of the functions.
@@ -14,7 +17,7 @@ pub(super) struct Memory {
 impl Memory {
     /// So many bytes, all of them something.
     pub(super) fn new(length: u64) -> Memory {
-        let full = vec![FILLED; length as usize];
+        let full = vec![FILLED; (length + BEHIND) as usize];
         Memory { c: full.clone(), mirror: full }
     }
 

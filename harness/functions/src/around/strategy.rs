@@ -238,6 +238,7 @@ fn packet() -> impl Strategy<Value = Packet> {
         any::<u32>().prop_map(Wrong::Version),
         room.prop_map(Wrong::Room),
         count().prop_map(Wrong::Normal),
+        count().prop_map(Wrong::Longer),
         count().prop_map(Wrong::Zero),
         (any::<u8>(), offset).prop_map(|(at, offset)| Wrong::Offset(at, offset)),
     ];

@@ -189,6 +189,7 @@ pub fn packet(case: &Case, guest: &Guest, packet: &Packet) -> multifd::Packet {
         Some(Wrong::Version(version)) => it.version = version,
         Some(Wrong::Room(room)) => it.pages_alloc = room,
         Some(Wrong::Normal(pages)) => it.normal_pages = pages,
+        Some(Wrong::Longer(pages)) => (it.pages_alloc, it.normal_pages) = (pages, pages),
         Some(Wrong::Zero(pages)) => it.zero_pages = pages,
         Some(Wrong::Offset(at, offset)) => {
             let count = it.offset.len().max(1);
