@@ -56,6 +56,17 @@ pub fn run_in(variables: &[(&str, &str)], args: &[&str]) -> Told {
     Told { events: events.collect(), output }
 }
 
+/// What does not hold leaves its folder, RAM files and streams in it: gigabytes, which nobody wants but
+/// where the test fails.
+impl Drop for Told {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let folders = self.of("row").filter_map(|row| row["folder"].as_str());
+            folders.for_each(|folder| _ = std::fs::remove_dir_all(folder));
+        }
+    }
+}
+
 impl Told {
     /// The exit code.
     pub fn code(&self) -> Option<i32> {
