@@ -78,6 +78,15 @@ impl Unit {
         }
     }
 
+    /// The same, as it is told.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Unit::V1_0(_) | Unit::Ram(_) => "the functions",
+            Unit::Option(_) => "the option",
+            Unit::Around(_) => "what is around the save loop",
+        }
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         match self {

@@ -106,9 +106,10 @@ impl Args {
 
     fn unit(&self, run: &Run, unit: &Unit, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
         let (name, variant) = (unit.name(), unit.variant());
+        let named = (name, unit.title());
         let folder = run.folder.dir.join(format!("mirror.{variant}.{name}.compiled"));
         let object = unit.compile(&folder)?;
-        let told = Told::new(run, revision, name, variant, self.repeat(run, seed));
+        let told = Told::new(run, revision, named, variant, self.repeat(run, seed));
         let verdicts = match unit {
             Unit::V1_0(unit) => {
                 let variant = unit.variant;
@@ -151,7 +152,7 @@ impl Args {
         seed: u64,
         told: &Told,
     ) -> Result<Vec<Verdict>> {
-        let what = format!("{} cases on the {} as {}", self.cases, told.name, told.variant);
+        let what = format!("{} cases on {} as {}", self.cases, told.title, told.variant);
         let came = run.events.step("mirror", what, self.repeat(run, seed), |step| {
             let total = self.cases.into();
             let came = search(&mut subject, self.cases, seed, |done| {

@@ -18,7 +18,9 @@ pub(super) struct Told<'a> {
     run: &'a Run,
     revision: &'a str,
     /// What of QEMU it is, in a word.
-    pub name: &'static str,
+    name: &'static str,
+    /// The same, as it is told.
+    pub title: &'static str,
     /// Whose code it is, in a word.
     pub variant: String,
     repeat: String,
@@ -36,11 +38,11 @@ impl<'a> Told<'a> {
     pub(super) fn new(
         run: &'a Run,
         revision: &'a str,
-        name: &'static str,
+        (name, title): (&'static str, &'static str),
         variant: String,
         repeat: String,
     ) -> Self {
-        Told { run, revision, name, variant, repeat, begun: Instant::now() }
+        Told { run, revision, name, title, variant, repeat, begun: Instant::now() }
     }
 
     /// Whether such code can break a property: stock leaves nothing out.
@@ -142,7 +144,7 @@ impl<'a> Told<'a> {
         self.run.events.send(Event::Row(Row {
             id: format!("mirror.{}.{name}", self.variant),
             promise: "mirror".into(),
-            title: format!("the {} as {}", self.name, self.variant),
+            title: format!("{} as {}", self.title, self.variant),
             revision: self.revision.into(),
             machine: String::new(),
             verdict,
