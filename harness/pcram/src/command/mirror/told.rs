@@ -137,8 +137,11 @@ impl<'a> Told<'a> {
         evidence: Vec<Figure>,
         shown: Option<Shown>,
     ) -> Verdict {
+        // No promise is judged in the end that would tell what was seen of a row that holds.
+        let told = [summary.clone()];
         let (folder, repeat, story) = match shown {
             Some(Shown { folder, replay, story }) => (Some(folder), replay, story),
+            None if verdict == Verdict::Held => (None, self.repeat.clone(), &told[..]),
             None => (None, self.repeat.clone(), &[][..]),
         };
         self.run.events.send(Event::Row(Row {
