@@ -289,22 +289,6 @@ impl Case {
         }
     }
 
-    /// The guest, and each step, in words.
-    pub fn tell(&self) -> Vec<String> {
-        let mut lines = vec![format!("a migration of {:?}", self.settings)];
-        for (at, block) in self.blocks.iter().enumerate() {
-            let Block { kind, pages, spare, .. } = block;
-            let more = [(block.resizeable, ", resizeable"), (block.huge, ", in huge pages")];
-            let more: String = more.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
-            let name = block.name.max(6);
-            lines.push(format!(
-                "block{at}, of {name} letters: {kind:?}, {pages} pages and {spare} spare{more}"
-            ));
-        }
-        lines.extend(self.steps.iter().map(|step| format!("{step:?}")));
-        lines
-    }
-
     /// The name of a block of this guest.
     pub fn idstr(&self, block: usize) -> Vec<u8> {
         let mut name = format!("block{block}").into_bytes();

@@ -4,6 +4,7 @@ pub mod case;
 pub mod ffi;
 mod memory;
 pub mod rig;
+mod story;
 mod strategy;
 pub mod stream;
 pub mod unit;
@@ -39,7 +40,7 @@ impl Lockstep for Subject {
     }
 
     fn tell(&self, case: &Case) -> Vec<String> {
-        case.tell()
+        story::tell(case)
     }
 
     fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {

@@ -1,0 +1,212 @@
+//! A case in words.
+
+use super::case::{Block, Case, Content, Damage, Entry, Header, Item, Name, Packet, Section, Step};
+
+/// The guest, and each step, a line each.
+pub fn tell(case: &Case) -> Vec<String> {
+    let mut lines = vec![format!("a migration of {:?}", case.settings)];
+    lines.extend(case.blocks.iter().enumerate().map(|(at, block)| described(at, block)));
+    lines.extend(case.steps.iter().map(|step| words(case, step)));
+    lines
+}
+
+fn described(at: usize, block: &Block) -> String {
+    let Block { kind, pages, spare, resizeable, huge, name } = block;
+    let more = [(*resizeable, ", resizeable"), (*huge, ", in huge pages")];
+    let more: String = more.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+    format!(
+        "block{at}, of {} letters: {kind:?}, {pages} pages and {spare} spare{more}",
+        name.max(&6)
+    )
+}
+
+fn words(case: &Case, step: &Step) -> String {
+    let block = |block: &u8| format!("block{}", case.block(*block));
+    match step {
+        Step::Ask { stop } => {
+            format!("each block is asked what it is, and all that are saved, up to {}", block(stop))
+        }
+        Step::Setup { block: at } => format!("a header for {} is written to the file", block(at)),
+        Step::Mark { block: at, page, pages } => {
+            format!("{pages} pages of {} are in the file, from page {page} on", block(at))
+        }
+        Step::SaveFileBmap => "the bitmaps are written to the file".to_owned(),
+        Step::Load { items, damage } => {
+            let items: Vec<_> = items.iter().map(|each| item(case, each)).collect();
+            let damage = match damage {
+                Some(Damage::Cut(at)) => format!(", cut off at its byte {at}"),
+                Some(Damage::Byte(at, byte)) => format!(", its byte {at} being {byte:#04x}"),
+                None => String::new(),
+            };
+            format!("a section is loaded{damage}: {}", items.join("; "))
+        }
+        Step::Hint { block: at, offset, len } => {
+            format!("the guest has {len} bytes free, from byte {offset} of {} on", block(at))
+        }
+        Step::List => "the external blocks are listed".to_owned(),
+        Step::Reset => "the list of external blocks is emptied".to_owned(),
+        Step::Validate { without, with, unended } => {
+            let without = without.map_or(String::new(), |at| format!(", without its entry {at}"));
+            let with: Vec<_> = with.iter().map(|name| named(case, *name)).collect();
+            let with =
+                if with.is_empty() { String::new() } else { format!(", with {}", with.join(", ")) };
+            let unended = if *unended { ", the last of them without an end" } else { "" };
+            format!("a list of external blocks comes, this guest's{without}{with}{unended}")
+        }
+        Step::Header { magic, version, section, cut } => {
+            let other = |what: &str, value: &Option<u32>| {
+                value.map_or(String::new(), |value| format!(", with the {what} {value:#x}"))
+            };
+            let section = match section {
+                Section::Loads => "a configuration section".to_owned(),
+                Section::Fails => "a configuration section that does not load".to_owned(),
+                Section::Other(byte) => format!("the byte {byte:#04x}"),
+            };
+            let cut = cut.map_or(String::new(), |at| format!("; it has {at} bytes"));
+            let (magic, version) = (other("magic", magic), other("version", version));
+            format!("the head of a stream comes{magic}{version}, and {section}{cut}")
+        }
+        Step::Warn => "a snapshot was made".to_owned(),
+        Step::Caps { caps, name } => {
+            format!("the capabilities {caps:?} are asked for, beside {}", named(case, *name))
+        }
+        Step::Receive(packet) => {
+            let Packet { name, unended, normal, zero, damage } = packet;
+            let unended = if *unended { ", whose name has no end" } else { "" };
+            let damage = damage.map_or(String::new(), |it| format!(", with {it:?}"));
+            format!(
+                "a packet comes with the pages {normal:?} of {}{unended}, the zero ones \
+                 {zero:?}{damage}",
+                named(case, *name)
+            )
+        }
+        Step::Queue { block: at, page } => format!("page {page} of {} is queued", block(at)),
+    }
+}
+
+fn named(case: &Case, name: Name) -> String {
+    match name {
+        Name::Of(at) => format!("block{}", case.block(at)),
+        Name::Short(at) => format!("block{} less its last letter", case.block(at)),
+        Name::Long(at) => format!("block{} and a letter more", case.block(at)),
+        Name::Unknown(length) => format!("a block of {length} letters that is not there"),
+    }
+}
+
+fn item(case: &Case, item: &Item) -> String {
+    match item {
+        Item::List(entries) => {
+            let entries: Vec<_> = entries.iter().map(|each| entry(case, each)).collect();
+            format!("a list of {}", entries.join(", "))
+        }
+        Item::Page { of, page, beyond, content } => {
+            let of = of.map_or("the block of before".to_owned(), |name| named(case, name));
+            let content = match content {
+                Content::Same(byte) => format!("{byte:#04x} all over"),
+                Content::Bytes(byte) => format!("bytes from {byte:#04x} on"),
+                Content::Difference => "a difference".to_owned(),
+            };
+            let beyond = if *beyond { " behind the end" } else { "" };
+            format!("page {page}{beyond} of {of}, {content}")
+        }
+        Item::Flags(flags) => format!("the flags {flags:#x}"),
+        Item::End => "its end".to_owned(),
+    }
+}
+
+fn entry(case: &Case, entry: &Entry) -> String {
+    let Entry { name, length, elsewhere, other_pages, header, pages } = entry;
+    let mut words = named(case, *name);
+    if let Some(length) = length {
+        words += &format!(" of {length} bytes");
+    }
+    for (is, what) in [(*elsewhere, " at another address"), (*other_pages, " in other huge pages")]
+    {
+        words += if is { what } else { "" };
+    }
+    match header {
+        Header::Fine => {}
+        Header::Ignored => words += " (its file has no pages)",
+        other => words += &format!(" (its file has {other:?})"),
+    }
+    if !pages.is_empty() {
+        words += &format!(" (in a file, pages {pages:?})");
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::case::Wrong;
+    use super::*;
+    use pcram_mirror::around::Settings;
+    use pcram_mirror::ram::{Kind, Mode};
+
+    #[test]
+    fn a_story_names_what_its_steps_find() {
+        let block = Block {
+            kind: Kind::External,
+            pages: 2,
+            spare: 1,
+            resizeable: true,
+            huge: false,
+            name: 0,
+        };
+        let page = |of| Item::Page { of, page: 1, beyond: false, content: Content::Same(7) };
+        let listed = Entry {
+            name: Name::Of(2),
+            length: Some(4096),
+            elsewhere: true,
+            other_pages: false,
+            header: Header::Ignored,
+            pages: vec![1],
+        };
+        let case = Case {
+            settings: Settings {
+                mode: Mode::Normal,
+                ignore_shared: false,
+                mapped_ram: false,
+                multifd: false,
+                flush_each_section: false,
+                postcopy_ram: false,
+                postcopy_advised: false,
+                send_configuration: true,
+                restore_vm: false,
+                running: false,
+                others_fail: false,
+                fast_thread: false,
+            },
+            blocks: vec![block, Block { kind: Kind::Plain, resizeable: false, ..block }],
+            steps: vec![
+                Step::Load {
+                    items: vec![Item::List(vec![listed]), page(Some(Name::Short(1))), page(None)],
+                    damage: Some(Damage::Cut(9)),
+                },
+                Step::Validate { without: Some(0), with: vec![Name::Unknown(3)], unended: false },
+                Step::Header { magic: None, version: Some(2), section: Section::Fails, cut: None },
+                Step::Receive(Packet {
+                    name: Name::Of(1),
+                    unended: false,
+                    normal: vec![1],
+                    zero: vec![],
+                    damage: Some(Wrong::Normal(5)),
+                }),
+            ],
+        };
+        let told = tell(&case);
+        assert_eq!(told[1], "block0, of 6 letters: External, 2 pages and 1 spare, resizeable");
+        assert_eq!(
+            told[3..],
+            [
+                "a section is loaded, cut off at its byte 9: a list of block0 of 4096 bytes at another \
+                 address (its file has no pages) (in a file, pages [1]); page 1 of block1 less its last \
+                 letter, 0x07 all over; page 1 of the block of before, 0x07 all over",
+                "a list of external blocks comes, this guest's, without its entry 0, with a block of 3 \
+                 letters that is not there",
+                "the head of a stream comes, with the version 0x2, and a configuration section that does \
+                 not load",
+                "a packet comes with the pages [1] of block1, the zero ones [], with Normal(5)",
+            ]
+        );
+    }
+}
