@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often a case that shows something may be made smaller.
-const SHRINK: u32 = 20_000;
+const SHRINK: u32 = 4_000;
 
 /// What came of many cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
