@@ -95,13 +95,14 @@ functions() {
 # What decides as QEMU does is tried with QEMU's functions, the rest with the tests beside it.
 mutate_mirror() {
     local of=harness/mirror/src functions worst=0
+    local decides="$of/{ram,{around,option}/*,v1_0/{save,load,ram_list}}.rs"
     functions=$(functions)
     PCRAM_FUNCTIONS=$functions cargo mutants --in-place --output "mutants/mirror" \
-        --package pcram-mirror --file $of/ram.rs --file "$of/v1_0/{save,load,ram_list,mod}.rs" \
-        --test-package pcram-functions --baseline skip --timeout 60 \
+        --package pcram-mirror --file "$decides" \
+        --test-package pcram-functions --test-package pcram-mirror --baseline skip --timeout 60 \
         -- --lib --test given || worst=$?
     cargo mutants --in-place --output "mutants/mirror/rest" --package pcram-mirror \
-        --exclude $of/ram.rs --exclude "$of/v1_0/{save,load,ram_list,mod}.rs" || worst=$?
+        --exclude "$decides" || worst=$?
     return $worst
 }
 
