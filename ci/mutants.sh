@@ -95,14 +95,15 @@ functions() {
 # What decides as QEMU does is tried with QEMU's functions, the rest with the tests beside it.
 mutate_mirror() {
     local of=harness/mirror/src functions worst=0
-    local decides="$of/{ram,{around,option}/*,v1_0/{save,load,ram_list}}.rs"
+    local decides=(--file $of/ram.rs --file "$of/{around,option}/*.rs"
+        --file "$of/v1_0/{save,load,ram_list}.rs")
     functions=$(functions)
     PCRAM_FUNCTIONS=$functions cargo mutants --in-place --output "mutants/mirror" \
-        --package pcram-mirror --file "$decides" \
+        --package pcram-mirror "${decides[@]}" \
         --test-package pcram-functions --test-package pcram-mirror --baseline skip --timeout 60 \
         -- --lib --test given || worst=$?
     cargo mutants --in-place --output "mutants/mirror/rest" --package pcram-mirror \
-        --exclude "$decides" || worst=$?
+        "${decides[@]/--file/--exclude}" || worst=$?
     return $worst
 }
 
