@@ -68,3 +68,17 @@ impl fmt::Display for Property {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_property_has_a_name_and_a_sentence_of_its_own() {
+        let names: BTreeSet<_> = Property::ALL.map(Property::name).into();
+        let sentences: BTreeSet<_> = Property::ALL.map(|it| it.to_string()).into();
+        assert_eq!((names.len(), sentences.len()), (5, 5));
+        assert_eq!(Property::Ends.to_string(), "every call returns, and QEMU goes on");
+    }
+}
