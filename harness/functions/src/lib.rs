@@ -7,6 +7,7 @@
 
 pub mod around;
 pub mod extract;
+pub mod loader;
 pub mod lockstep;
 pub mod option;
 mod pool;

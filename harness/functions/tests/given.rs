@@ -2,7 +2,7 @@
 //! with (`ci/mutants.sh`). `cargo ci` compiles those of each line itself.
 
 use pcram_functions::search::search;
-use pcram_functions::{around, option, ram, v1_0};
+use pcram_functions::{around, loader, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
@@ -26,6 +26,8 @@ enum About {
     Ram { tree: Tree },
     #[serde(rename = "option")]
     Option { code: Code },
+    #[serde(rename = "loader")]
+    Loader { tree: pcram_mirror::loader::Tree },
     #[serde(rename = "around")]
     Around { tree: pcram_mirror::around::Tree },
 }
@@ -56,6 +58,10 @@ fn agree(folder: &Path) {
             let functions = Some(option::Functions::load(&object).unwrap());
             let mut subject = option::Subject::new(code, functions).unwrap();
             search(&mut subject, 10_000, SEED, |_| {}).unwrap();
+        }
+        About::Loader { tree } => {
+            let functions = Some(loader::Functions::load(&object).unwrap());
+            search(&mut loader::Subject { tree, functions }, 10_000, SEED, |_| {}).unwrap();
         }
         About::Around { tree } => {
             let functions = Some(around::Functions::load(&object, STREAM).unwrap());

@@ -6,7 +6,7 @@ use crate::process::Group;
 use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
-use pcram_functions::{around, option, ram, v1_0};
+use pcram_functions::{around, loader, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -42,6 +42,8 @@ pub enum Unit {
     Option(option::unit::Unit),
     /// What migration does with RAM blocks around it.
     Around(around::unit::Unit),
+    /// What writes into RAM at a reset.
+    Loader(loader::unit::Unit),
 }
 
 impl Unit {
@@ -64,6 +66,7 @@ impl Unit {
         let mut units = vec![pages.map_err(not_mirrored)?];
         if let [Unit::Ram(_)] = units[..] {
             units.push(around::unit::unit(read).map(Unit::Around).map_err(not_mirrored)?);
+            units.push(loader::unit::unit(read).map(Unit::Loader).map_err(not_mirrored)?);
         }
         units.extend(option::unit::unit(read).map_err(not_mirrored)?.map(Unit::Option));
         Ok(units)
@@ -75,6 +78,7 @@ impl Unit {
             Unit::V1_0(_) | Unit::Ram(_) => "functions",
             Unit::Option(_) => "option",
             Unit::Around(_) => "around",
+            Unit::Loader(_) => "loader",
         }
     }
 
@@ -84,6 +88,7 @@ impl Unit {
             Unit::V1_0(_) | Unit::Ram(_) => "the functions",
             Unit::Option(_) => "the option",
             Unit::Around(_) => "what is around the save loop",
+            Unit::Loader(_) => "what a reset writes",
         }
     }
 
@@ -94,6 +99,7 @@ impl Unit {
             Unit::Ram(unit) => &unit.text,
             Unit::Option(unit) => &unit.text,
             Unit::Around(unit) => &unit.text,
+            Unit::Loader(unit) => &unit.text,
         }
     }
 
@@ -103,7 +109,8 @@ impl Unit {
             Unit::V1_0(unit) => unit.variant.to_string(),
             Unit::Ram(unit) if unit.tree.external => "carried".to_owned(),
             Unit::Around(unit) if unit.tree.ram.external => "carried".to_owned(),
-            Unit::Ram(_) | Unit::Around(_) => "stock".to_owned(),
+            Unit::Loader(unit) if unit.tree.waits => "carried".to_owned(),
+            Unit::Ram(_) | Unit::Around(_) | Unit::Loader(_) => "stock".to_owned(),
             Unit::Option(unit) if unit.code == Code::Posted => "posted".to_owned(),
             Unit::Option(_) => "carried".to_owned(),
         }
@@ -116,6 +123,7 @@ impl Unit {
             Unit::Ram(unit) => json!({ "of": "migration/ram.c", "tree": unit.tree }),
             Unit::Option(unit) => json!({ "of": "option", "code": unit.code }),
             Unit::Around(unit) => json!({ "of": "around", "tree": unit.tree }),
+            Unit::Loader(unit) => json!({ "of": "loader", "tree": unit.tree }),
         }
     }
 
@@ -202,4 +210,12 @@ pub fn option(code: Code, object: Option<&Path>) -> Result<option::Subject> {
 /// Where it cannot be loaded.
 pub fn load_around(object: &Path) -> Result<around::Functions> {
     around::Functions::load(object, STREAM).with_context(|| format!("loading {}", object.display()))
+}
+
+/// Loads what writes into RAM at a reset that was compiled.
+///
+/// # Errors
+/// Where it cannot be loaded.
+pub fn load_loader(object: &Path) -> Result<loader::Functions> {
+    loader::Functions::load(object).with_context(|| format!("loading {}", object.display()))
 }

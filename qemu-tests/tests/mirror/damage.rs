@@ -2,9 +2,9 @@
 
 use super::{has_source, on_1_0};
 use pcram::cache::Cache;
-use pcram::functions::{Unit, load_around, load_ram, load_v1_0, option};
+use pcram::functions::{Unit, load_around, load_loader, load_ram, load_v1_0, option};
 use pcram_functions::search::{Differs, Found, search};
-use pcram_functions::{around, ram, v1_0};
+use pcram_functions::{around, loader, ram, v1_0};
 use pcram_mirror::v1_0::Variant;
 use qemu_tests::{REVISION, Told, run};
 
@@ -119,6 +119,41 @@ fn each_damage_to_the_option_is_seen() {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
         assert!(differs.case.settings.len() <= 2, "{from}: {:?}", differs.case);
+    }
+}
+
+#[test]
+fn each_damage_to_what_a_reset_writes_is_seen() {
+    let units = units(&run(&["apply", REVISION]));
+    let unit = units.iter().find_map(|unit| match unit {
+        Unit::Loader(unit) => Some(unit),
+        _ => None,
+    });
+    let unit = unit.expect("each tree of today has it");
+    assert!(unit.tree.waits && unit.tree.fills && !unit.tree.refuses_eight);
+    let damaged = |from: &str, to: &str| {
+        assert!(unit.text.contains(from), "{from:?} is not in the functions");
+        let text = unit.text.replacen(from, to, 1);
+        let folder = tempfile::tempdir().unwrap();
+        let damaged = Unit::Loader(loader::unit::Unit { text, ..unit.clone() });
+        let functions = load_loader(&damaged.compile(folder.path()).unwrap()).unwrap();
+        let mut subject = loader::Subject { tree: unit.tree, functions: Some(functions) };
+        search(&mut subject, 10_000, SEED, |_| {})
+    };
+    assert!(damaged("Rom *rom;", "Rom *rom;").is_ok());
+    for (from, to) in [
+        ("if (rom->fw_file) {", "if (0) {"),
+        ("if (rom->data && rom->isrom) {", "if (rom->data) {"),
+        ("if (!rom->isrom && qemu_loadvm_is_pending()) {", "if (qemu_loadvm_is_pending()) {"),
+        ("if (!rom->isrom && qemu_loadvm_is_pending()) {", "if (0) {"),
+        ("memset(host + rom->datasize, 0, rom->romsize - rom->datasize);", ""),
+        ("if (rom->isrom) {\n            /* rom needs", "if (0) {\n            /* rom needs"),
+        ("cpu_flush_icache_range(rom->addr, rom->datasize);", ""),
+        ("!runstate_check(RUN_STATE_INMIGRATE) &&", ""),
+        ("if (s->set_pc) {", "if (0) {"),
+    ] {
+        let differs = damaged(from, to).expect_err(from);
+        assert!(differs.case.resets.len() <= 2, "{from}: {:?}", differs.case);
     }
 }
 

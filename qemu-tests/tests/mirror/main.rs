@@ -63,6 +63,8 @@ fn the_functions_of_today_do_what_their_mirror_does() {
             "stock.functions",
             "carried.functions",
             "carried.option",
+            "stock.loader",
+            "carried.loader",
             "stock.around",
             "carried.around",
             "carried.around.left-out",

@@ -7,12 +7,12 @@ mod told;
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, load_around, load_ram, load_v1_0, option};
+use crate::functions::{Unit, load_around, load_loader, load_ram, load_v1_0, option};
 use anyhow::{Context, Result};
 use kept::Kept;
 use pcram_functions::lockstep::Lockstep;
 use pcram_functions::search::{Found, search, smallest};
-use pcram_functions::{around, ram, v1_0};
+use pcram_functions::{around, loader, ram, v1_0};
 use pcram_mirror::v1_0::Variant;
 use pcram_mirror::v1_0::bounded::{self, Tally};
 use std::path::PathBuf;
@@ -123,6 +123,11 @@ impl Args {
                 let (tree, functions) = (unit.tree, Some(load_ram(&object)?));
                 let keep = |case| Kept::Ram { tree, case };
                 self.functions(run, ram::Subject { tree, functions }, keep, None, seed, &told)?
+            }
+            Unit::Loader(unit) => {
+                let (tree, functions) = (unit.tree, Some(load_loader(&object)?));
+                let keep = |case| Kept::Loader { tree, case };
+                self.functions(run, loader::Subject { tree, functions }, keep, None, seed, &told)?
             }
             Unit::Option(unit) => {
                 let code = unit.code;

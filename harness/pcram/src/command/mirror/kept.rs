@@ -5,10 +5,10 @@ use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::functions;
-use crate::functions::{Unit, load_around, load_ram, load_v1_0};
+use crate::functions::{Unit, load_around, load_loader, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use pcram_functions::lockstep::Lockstep;
-use pcram_functions::{around, option, ram, v1_0};
+use pcram_functions::{around, loader, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
@@ -32,6 +32,9 @@ pub(super) enum Kept {
     /// What migration does with RAM blocks around the save loop.
     #[serde(rename = "around")]
     Around { tree: pcram_mirror::around::Tree, case: around::Case },
+    /// What writes into RAM at a reset.
+    #[serde(rename = "loader")]
+    Loader { tree: pcram_mirror::loader::Tree, case: loader::Case },
 }
 
 impl Kept {
@@ -58,6 +61,7 @@ impl Kept {
             Kept::Ram { case, .. } => case.check(),
             Kept::Option { case, .. } => case.check(),
             Kept::Around { case, .. } => case.check(),
+            Kept::Loader { case, .. } => case.check(),
         };
         sound.map_err(Failure::usage).with_context(what)?;
         Ok(kept)
@@ -87,6 +91,10 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
         Kept::Around { tree, case } => {
             let functions = object.map(load_around).transpose()?;
             again(run, around::Subject { tree: *tree, functions }, case, named, &repeat)?
+        }
+        Kept::Loader { tree, case } => {
+            let functions = object.map(load_loader).transpose()?;
+            again(run, loader::Subject { tree: *tree, functions }, case, named, &repeat)?
         }
         Kept::Option { code, case } => {
             again(run, functions::option(*code, object)?, case, named, &repeat)?
@@ -138,6 +146,7 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
         Kept::V1_0 { variant, .. } => *variant == Variant::Stock,
         Kept::Ram { tree, .. } => !tree.external,
         Kept::Around { tree, .. } => !tree.ram.external,
+        Kept::Loader { tree, .. } => !tree.waits,
         Kept::Option { .. } => false,
     };
     let tree = match stock {
@@ -148,6 +157,7 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
         (Unit::V1_0(unit), Kept::V1_0 { variant, .. }) => unit.variant == *variant,
         (Unit::Ram(unit), Kept::Ram { tree, .. }) => unit.tree == *tree,
         (Unit::Around(unit), Kept::Around { tree, .. }) => unit.tree == *tree,
+        (Unit::Loader(unit), Kept::Loader { tree, .. }) => unit.tree == *tree,
         (Unit::Option(unit), Kept::Option { code, .. }) => unit.code == *code,
         _ => false,
     };

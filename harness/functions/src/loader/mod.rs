@@ -1,0 +1,95 @@
+//! What writes into RAM at a reset and its mirror, driven through the same steps.
+
+pub mod case;
+pub mod ffi;
+pub mod unit;
+
+pub use case::Case;
+pub use ffi::Functions;
+
+use crate::lockstep::{Difference, Lockstep, Outcome, same};
+use ffi::Image;
+use pcram_mirror::loader::{GenericLoader, Rom, Tree, generic_loader_reset, rom_reset};
+use pcram_mirror::v1_0::Property;
+use proptest::strategy::Strategy;
+
+/// Of what memory is full before anything is written.
+const FILLED: u8 = 0x5a;
+/// Where the device writes.
+const LOADED: u64 = 0x10_0000;
+
+/// The functions of one tree, and their mirror.
+pub struct Subject {
+    /// What the tree has.
+    pub tree: Tree,
+    /// The functions, where they are at hand.
+    pub functions: Option<Functions>,
+}
+
+impl Lockstep for Subject {
+    type Case = Case;
+
+    /// No migration begins here.
+    const WATCHED: &'static [Property] = &[];
+
+    fn cases() -> impl Strategy<Value = Case> {
+        case::cases()
+    }
+
+    fn smaller(case: &Case) -> Vec<Case> {
+        case.smaller()
+    }
+
+    fn tell(&self, case: &Case) -> Vec<String> {
+        case.tell()
+    }
+
+    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
+        let tree = self.tree;
+        let room = u64::from(case::MOST_BYTES);
+        let rom = |(at, rom): (usize, &case::Rom)| Rom {
+            fw_file: rom.fw_file,
+            isrom: rom.isrom,
+            data: Some((0..rom.holds).map(|byte| byte + 1).collect()),
+            romsize: u64::from(rom.holds) + u64::from(rom.spare),
+            mr: rom.mr.then_some(at as u64 * room),
+            addr: (at as u64 + 1) << 12,
+        };
+        let mut roms: Vec<_> = case.roms.iter().enumerate().map(rom).collect();
+        let mut memory = vec![FILLED; case::MOST_ROMS * usize::from(case::MOST_BYTES)];
+        let (mut c_memory, mut images) = (memory.clone(), Vec::new());
+        images.extend(roms.iter().map(|rom| rom.data.clone().unwrap_or_default()));
+        let loader = GenericLoader { addr: LOADED, data_len: case.loads, set_pc: case.set_pc };
+        let mut c = self.functions.as_mut().filter(|_| functions);
+        if let Some(functions) = &mut c {
+            functions.begin(loader);
+            for (rom, data) in roms.iter().zip(&mut images) {
+                let host = rom.mr.map_or(std::ptr::null_mut(), |at| &mut c_memory[at as usize]);
+                let &Rom { fw_file, isrom, romsize, addr, .. } = rom;
+                // SAFETY: data and memory outlive the case, and a region has room for the longest.
+                unsafe { functions.add(Image { fw_file, isrom, data, romsize, host, addr }) }
+            }
+        }
+        let mut outcome = Outcome::default();
+        for (step, &comes) in case.resets.iter().enumerate() {
+            outcome.calls += 1;
+            let mut did = rom_reset(tree, &mut roms, comes, &mut memory);
+            match generic_loader_reset(tree, loader, comes) {
+                Ok(more) => did.extend(more),
+                // The C is not called, so there is nothing to compare from here on.
+                Err(asserts) => {
+                    outcome.ended = Some((step, asserts.to_string()));
+                    break;
+                }
+            }
+            let Some(functions) = &mut c else { continue };
+            // SAFETY: all of it is there.
+            let (c_did, c_kept) = unsafe { functions.reset(comes) };
+            same(step, "what is done", &c_did, &did)?;
+            let kept = roms.iter().enumerate().map(|(at, rom)| u64::from(rom.data.is_some()) << at);
+            same(step, "the images that are kept", &c_kept, &kept.sum())?;
+            same(step, "memory", &c_memory, &memory)?;
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,42 @@
+//! Which functions that write into RAM at a reset make up a unit that compiles alone.
+
+use crate::extract::ExtractError;
+use crate::pool::Pool;
+use pcram_mirror::loader::Tree;
+
+const FILES: [&str; 4] = [
+    "include/qemu/queue.h",
+    "hw/core/loader.c",
+    "include/hw/core/generic-loader.h",
+    "hw/core/generic-loader.c",
+];
+const BEFORE: &str = include_str!("../../c/loader/before.h");
+const AFTER: &str = include_str!("../../c/loader/after.c");
+
+/// A unit of C that compiles alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// What the tree has.
+    pub tree: Tree,
+    /// The text.
+    pub text: String,
+}
+
+/// The unit of a tree; `file` gives what a file has, where the tree has it.
+///
+/// # Errors
+///
+/// Where a function is not found, or where the parser was not sure of it.
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError> {
+    let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
+    let pool = Pool::of(&texts);
+    let roms = pool.all(&["struct Rom", "roms", "rom_free_data", "rom_reset"])?;
+    let loader = pool.all(&["struct GenericLoaderState", "generic_loader_reset"])?;
+    let tree = Tree {
+        waits: loader.contains("RUN_STATE_INMIGRATE"),
+        fills: roms.contains("address_space_set"),
+        refuses_eight: loader.contains("data_len < sizeof"),
+    };
+    let text = [BEFORE, &pool.queue(), &roms, &loader, AFTER].concat();
+    Ok(Unit { tree, text })
+}
