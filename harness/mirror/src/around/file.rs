@@ -15,7 +15,7 @@ pub struct Input<'a> {
 }
 
 /// How often a stream may go back before it is said to do so for ever.
-const TURNS: u32 = 100;
+pub(super) const TURNS: u32 = 100;
 
 impl<'a> Input<'a> {
     /// A stream from its beginning.

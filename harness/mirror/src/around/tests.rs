@@ -1,7 +1,7 @@
 //! What the mirror does on its own, one thing at a time.
 
 use super::external::{Capability, NAME, QEMU_VM_FILE_MAGIC, QEMU_VM_FILE_VERSION};
-use super::file::{Input, Output};
+use super::file::{Input, Output, TURNS};
 use super::load::RAM_SAVE_FLAG_MULTIFD_FLUSH;
 use super::mapped_ram::MappedRamHeader;
 use super::multifd::{MULTIFD_MAGIC, MULTIFD_VERSION, Packet};
@@ -274,4 +274,25 @@ fn as_released_a_page_is_queued_twice_where_the_thread_is_fast() {
         (0..3).for_each(|_| assert_eq!(guest.multifd_queue_page(0, 0), Ok(1)));
         assert_eq!(guest.queue.pages.offset.len(), left);
     }
+}
+
+#[test]
+fn a_stream_may_go_back_so_often_and_no_more() {
+    let mut f = Input::new(&[7; 8]);
+    let turns = u64::from(TURNS);
+    (0..=2 * turns).for_each(|at| f.set_offset(at).unwrap());
+    for at in (turns..2 * turns).rev() {
+        f.set_offset(at).unwrap();
+        f.set_offset(at).unwrap();
+    }
+    assert_eq!(f.set_offset(0), Err(Undefined::Endless));
+}
+
+#[test]
+fn a_read_from_elsewhere_takes_all_or_nothing_and_stays_out_after_an_error() {
+    let mut f = Input::new(&[1, 2, 3]);
+    assert_eq!((f.get_buffer_at(2, 1), f.error), (&[2, 3][..], 0));
+    assert_eq!((f.get_buffer_at(0, 9), f.error), (&[][..], 0), "of nothing, nothing is asked");
+    assert_eq!((f.get_buffer_at(2, 2), f.error), (&[][..], EIO));
+    assert_eq!(f.get_buffer_at(1, 0), &[][..], "there was an error");
 }
