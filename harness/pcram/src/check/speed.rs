@@ -85,7 +85,7 @@ impl Speed {
             };
             // Whoever is started first changes from pair to pair.
             let first = pair % 2;
-            let mut machines = vec![start(first)?, start(1 - first)?];
+            let mut machines = [start(first)?, start(1 - first)?];
             if first == 1 {
                 machines.reverse();
             }
