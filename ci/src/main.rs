@@ -100,11 +100,13 @@ fn run() -> Result<bool> {
 
 /// cargo, with clippy in the place of rustc for what is ours, and its warnings as errors. It is rustc
 /// with more lints; `cargo clippy` would go through everything a second time. What it would keep for
-/// the next time that a file has changed costs more here than it is worth.
+/// the next time that a file has changed costs more here than it is worth, and so does what a debugger
+/// wants.
 fn cargo(root: &Path) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root).env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
     cargo.env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__").env("CARGO_INCREMENTAL", "0");
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
     cargo
 }
 

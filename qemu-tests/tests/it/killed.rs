@@ -20,8 +20,10 @@ const KILLS: usize = 100;
 const IN_A_ROW: usize = 5;
 /// The steps that it is killed in, in turn.
 const STEPS: [&str; 5] = ["fetch", "apply", "build stock", "build patched", "check"];
-/// A row that takes a snapshot on a disk, for a second QEMU.
-const LOADVM: &str = "p6.mismatch.loadvm.with-to-without";
+/// Rows with a file on a tmpfs, a mount, and two QEMUs at once.
+const MOUNTS: &[&str] = &["p1.option", "p2.tmpfs.killed", "p6.waiting.fuse.pc"];
+/// Rows that take a snapshot on a disk, for a second QEMU.
+const DISKS: &[&str] = &["p1.option", "p6.mismatch.loadvm.with-to-without"];
 /// How long what was killed may take to be gone, and a run to begin a step.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The variable that marks every process of these runs.
@@ -43,13 +45,14 @@ impl Random {
 
 struct Stage {
     tree: SmallTree,
+    rows: &'static [&'static str],
 }
 
 impl Stage {
-    fn new() -> Stage {
+    fn new(rows: &'static [&'static str]) -> Stage {
         let tree = SmallTree::new();
         fs::create_dir(tree.path("tmp")).unwrap();
-        Stage { tree }
+        Stage { tree, rows }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -59,8 +62,7 @@ impl Stage {
     fn command(&self) -> Command {
         let mut command = tool();
         command.args(["verify", REVISION]);
-        // A file on a tmpfs, a disk, a mount, and two QEMUs at once.
-        for row in ["p1.option", "p2.tmpfs.killed", "p6.waiting.fuse.pc", LOADVM] {
+        for row in self.rows {
             command.args(["--row", row]);
         }
         let paths = ["tree", "series", "cache", "json"];
@@ -160,16 +162,16 @@ fn has_ended(child: &mut Child) -> bool {
 
 #[test]
 fn killed_at_any_moment_the_next_run_cleans_up_and_succeeds() {
-    kill_at_random(2011);
+    kill_at_random(2011, MOUNTS);
 }
 
 #[test]
 fn and_so_it_does_beside_another_that_is_killed() {
-    kill_at_random(2026);
+    kill_at_random(2026, DISKS);
 }
 
-fn kill_at_random(seed: u64) {
-    let stage = Stage::new();
+fn kill_at_random(seed: u64, rows: &'static [&'static str]) {
+    let stage = Stage::new(rows);
     stage.tree.renew(0);
     let mut times = stage.succeeds();
     let mut random = Random(seed);
@@ -210,7 +212,7 @@ fn kill_at_random(seed: u64) {
 
 #[test]
 fn what_a_killed_run_leaves_is_seen() {
-    let stage = Stage::new();
+    let stage = Stage::new(MOUNTS);
     assert_eq!(stage.leftovers(), Vec::<PathBuf>::new());
     let left =
         ["cache/.pcram-tmp-a", "cache/builds/.pcram-tmp-b", "cache/runs/1-1", "tmp/pcram-1-a"];
