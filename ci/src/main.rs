@@ -14,6 +14,7 @@ use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 use std::time::Instant;
 use verified::Verified;
 
@@ -66,6 +67,9 @@ fn run() -> Result<bool> {
     let outcome = section("the tests", || {
         let mut tests = cargo(root);
         tests.args(["test", "--workspace", "--no-fail-fast"]);
+        // One more at once than there are processors: a test may wait half a minute for a QEMU that hangs.
+        let at_once = thread::available_parallelism().map_or(1, usize::from) + 1;
+        tests.env("RUST_TEST_THREADS", at_once.to_string());
         tests.env(SKIPS_FILE, &skips_file).stdout(Stdio::piped());
         let mut child = tests.spawn().context("cannot start cargo test")?;
         let mut outcome = Outcome::default();
