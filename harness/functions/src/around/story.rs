@@ -1,13 +1,33 @@
 //! A case in words.
 
 use super::case::{Block, Case, Content, Damage, Entry, Header, Item, Name, Packet, Section, Step};
+use pcram_mirror::around::Settings;
 
 /// The guest, and each step, a line each.
 pub fn tell(case: &Case) -> Vec<String> {
-    let mut lines = vec![format!("a migration of {:?}", case.settings)];
+    let mut lines = vec![settings(&case.settings)];
     lines.extend(case.blocks.iter().enumerate().map(|(at, block)| described(at, block)));
     lines.extend(case.steps.iter().map(|step| words(case, step)));
     lines
+}
+
+/// The mode, and what is set.
+fn settings(settings: &Settings) -> String {
+    let set = [
+        (settings.ignore_shared, "x-ignore-shared"),
+        (settings.mapped_ram, "mapped-ram"),
+        (settings.multifd, "multifd"),
+        (settings.flush_each_section, "a flush after each section"),
+        (settings.postcopy_ram, "postcopy-ram"),
+        (settings.postcopy_advised, "postcopy-ram on the other side"),
+        (settings.send_configuration, "a configuration section"),
+        (settings.restore_vm, "a guest that has run"),
+        (settings.running, "a migration under way"),
+        (settings.others_fail, "RDMA, xbzrle and channels that fail"),
+        (settings.fast_thread, "a channel that is done at once"),
+    ];
+    let set = set.iter().filter(|(is, _)| *is).map(|(_, what)| format!(", {what}"));
+    format!("a migration of mode {:?}{}", settings.mode, set.collect::<String>())
 }
 
 fn described(at: usize, block: &Block) -> String {
@@ -139,7 +159,6 @@ fn entry(case: &Case, entry: &Entry) -> String {
 mod tests {
     use super::super::case::Wrong;
     use super::*;
-    use pcram_mirror::around::Settings;
     use pcram_mirror::ram::{Kind, Mode};
 
     #[test]
@@ -194,6 +213,7 @@ mod tests {
             ],
         };
         let told = tell(&case);
+        assert_eq!(told[0], "a migration of mode Normal, a configuration section");
         assert_eq!(told[1], "block0, of 6 letters: External, 2 pages and 1 spare, resizeable");
         assert_eq!(
             told[3..],
