@@ -101,7 +101,7 @@ mutate_mirror() {
     PCRAM_FUNCTIONS=$functions cargo mutants --in-place --output "mutants/mirror" \
         --package pcram-mirror "${decides[@]}" \
         --test-package pcram-functions --test-package pcram-mirror --baseline skip --timeout 60 \
-        -- --lib --test given || worst=$?
+        -- --lib --test given --test it || worst=$?
     cargo mutants --in-place --output "mutants/mirror/rest" --package pcram-mirror \
         "${decides[@]/--file/--exclude}" || worst=$?
     return $worst

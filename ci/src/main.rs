@@ -48,11 +48,13 @@ fn run() -> Result<bool> {
     })?;
     let tool = env::current_exe()?.with_file_name("pcram");
     let mut verified = Verified::default();
+    let at_once = at_once();
     for line in lines(root)? {
         let report = folder.path().join(format!("events-{}", line.replace('/', "-")));
         let ended_well = section(&format!("every check on QEMU {line}"), || {
             let mut tool = Command::new(&tool);
-            tool.args(["verify", &line, "--thorough", "--yes", "--json"]).arg(&report);
+            tool.args(["verify", &line, "--thorough", "--yes", "--at-once", &at_once]);
+            tool.arg("--json").arg(&report);
             Ok(tool.current_dir(root).status().context("cannot start the tool")?.success())
         })?;
         let run = Verified::read(&line, &report)?;
@@ -67,9 +69,7 @@ fn run() -> Result<bool> {
     let outcome = section("the tests", || {
         let mut tests = cargo(root);
         tests.args(["test", "--workspace", "--no-fail-fast"]);
-        // One more at once than there are processors: a test may wait half a minute for a QEMU that hangs.
-        let at_once = thread::available_parallelism().map_or(1, usize::from) + 1;
-        tests.env("RUST_TEST_THREADS", at_once.to_string());
+        tests.env("RUST_TEST_THREADS", &at_once);
         tests.env(SKIPS_FILE, &skips_file).stdout(Stdio::piped());
         let mut child = tests.spawn().context("cannot start cargo test")?;
         let mut outcome = Outcome::default();
@@ -112,6 +112,12 @@ fn cargo(root: &Path) -> Command {
     cargo.env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__").env("CARGO_INCREMENTAL", "0");
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
     cargo
+}
+
+/// How many checks or tests are tried at once: one more than there are processors, since one may wait
+/// half a minute for a QEMU that hangs, and a check waits for its guests again and again.
+fn at_once() -> String {
+    (thread::available_parallelism().map_or(1, usize::from) + 1).to_string()
 }
 
 /// The lines that `ci/lines.txt` names, one on each line of it; `#` begins a comment.

@@ -12,6 +12,6 @@ pub mod lockstep;
 pub mod option;
 mod pool;
 pub mod ram;
-mod readable;
+pub mod readable;
 pub mod search;
 pub mod v1_0;

@@ -4,7 +4,7 @@ pub mod case;
 pub mod ffi;
 mod memory;
 pub mod rig;
-mod story;
+pub mod story;
 mod strategy;
 pub mod stream;
 pub mod unit;

@@ -1,0 +1,103 @@
+//! Searches through cases of the mirrors, without functions.
+
+use pcram_functions::lockstep::{Difference, Lockstep, Outcome};
+use pcram_functions::search::{Found, search, smallest};
+use pcram_functions::{around, ram, v1_0};
+use pcram_mirror::around::{Packets, Tree as Around};
+use pcram_mirror::ram::Tree;
+use pcram_mirror::v1_0::{Property, Variant};
+use proptest::strategy::Strategy;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn old(variant: Variant) -> v1_0::Subject {
+    v1_0::Subject { variant, functions: None }
+}
+
+#[test]
+fn as_released_and_as_carried_no_case_breaks_a_property() {
+    for variant in [Variant::Stock, Variant::Carried] {
+        let found = search(&mut old(variant), 2_000, 1, |_| {}).unwrap();
+        assert_eq!((found.cases, found.broken), (2_000, BTreeMap::new()), "{variant}");
+        assert!(found.calls > 20_000 && found.ended < 400, "{variant}: {}", found.calls);
+    }
+    for external in [false, true] {
+        let mut subject = ram::Subject {
+            tree: Tree { external, named_files: true, ..Tree::default() },
+            functions: None,
+        };
+        let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
+        assert_eq!((found.cases, found.broken), (2_000, BTreeMap::new()));
+        assert!(found.calls > 20_000, "{}", found.calls);
+    }
+}
+
+#[test]
+fn around_the_loop_only_what_is_released_lets_a_page_of_an_ignored_block_by() {
+    for external in [false, true] {
+        let tree = Around {
+            ram: Tree { external, named_files: true, ..Tree::default() },
+            mapped_ram: true,
+            by_block: true,
+            packets: Packets::Zero,
+            ..Around::default()
+        };
+        let mut subject = around::Subject { tree, functions: None };
+        let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
+        assert_eq!(found.broken.is_empty(), external, "{found:?}");
+        assert!(found.calls > 8_000, "{}", found.calls);
+        let small = smallest(&mut subject, Property::LeftOut, 2_000, 1);
+        assert!(external || small.is_some_and(|(case, _)| case.steps.len() == 1));
+    }
+}
+
+#[test]
+fn as_posted_each_property_has_a_small_case_that_breaks_it() {
+    for property in Property::ALL {
+        let mut posted = old(Variant::Posted);
+        let (case, broken) = smallest(&mut posted, property, 20_000, 1).unwrap();
+        assert_eq!(broken.property, property);
+        assert!(case.blocks.len() <= 5 && case.steps.len() <= 8, "{case:?}");
+    }
+}
+
+/// A subject whose every case panics where the mirror has a fault.
+struct Faulty;
+
+impl Lockstep for Faulty {
+    type Case = u8;
+    const WATCHED: &'static [Property] = &[];
+
+    fn cases() -> impl Strategy<Value = u8> {
+        0..9_u8
+    }
+
+    fn smaller(_: &u8) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn tell(&self, _: &u8) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn run(&mut self, case: &u8, _: bool) -> Result<Outcome, Difference> {
+        assert!(*case < 5, "a fault");
+        Ok(Outcome::default())
+    }
+}
+
+#[test]
+#[should_panic(expected = "a fault")]
+fn a_mirror_that_panics_is_no_mirror_that_agrees() {
+    let _ = search(&mut Faulty, 100, 1, |_| {});
+}
+
+#[test]
+fn the_same_seed_gives_the_same_cases() {
+    let found = |seed| {
+        let found = search(&mut old(Variant::Posted), 300, seed, |_| {}).unwrap();
+        Found { spent: Duration::ZERO, ..found }
+    };
+    assert_eq!(found(7), found(7));
+    assert_ne!(found(7), found(8));
+}
