@@ -2,7 +2,7 @@
 
 use pcram_stream::Summary;
 use pcram_stream::qcow2::Image;
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 
 /// As much of a snapshot's state as is looked at: an image can say that it has many terabytes.
 const MOST: u64 = 1 << 20;
@@ -14,7 +14,7 @@ fn any_image_is_read_or_refused() {
         let ids: Vec<_> = image.snapshots().iter().map(|it| it.id.clone()).collect();
         for id in ids {
             let Ok(state) = image.vm_state(&id) else { continue };
-            let _ = Summary::read_as_far(state.take(MOST));
+            let _ = Summary::read_as_far(BufReader::new(state.take(MOST)));
         }
     });
 }

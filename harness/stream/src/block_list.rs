@@ -1,7 +1,7 @@
 //! The RAM block list at the head of the RAM section.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::record::{MappedRam, RamBlock, RamBlockList};
 use crate::source::Source;
@@ -20,7 +20,7 @@ pub(crate) struct Layout {
 }
 
 /// Reads blocks until `total` bytes are used up, as `parse_ramblocks` does.
-pub(crate) fn read<R: Read>(
+pub(crate) fn read<R: BufRead>(
     source: &mut Source<R>,
     total: u64,
     layout: &Layout,
@@ -42,7 +42,7 @@ pub(crate) fn read<R: Read>(
 }
 
 /// Reads a block; what is between its length and the next one depends on `layout`.
-fn read_block<R: Read>(
+fn read_block<R: BufRead>(
     source: &mut Source<R>,
     left: u64,
     layout: &Layout,
@@ -75,7 +75,7 @@ fn read_block<R: Read>(
 
 /// Reads the page size of a block if it is there, which only the source's host knows: instead of
 /// it there is the next block's name, or behind the last block a record without an offset.
-fn read_page_size<R: Read>(
+fn read_page_size<R: BufRead>(
     source: &mut Source<R>,
     layout: &Layout,
 ) -> Result<Option<u64>, StreamError> {
@@ -89,7 +89,7 @@ fn read_page_size<R: Read>(
 }
 
 /// Reads a block's mapped-ram header, its bitmap and its pages.
-fn read_mapped<R: Read>(
+fn read_mapped<R: BufRead>(
     source: &mut Source<R>,
     used_length: u64,
     layout: &Layout,
@@ -132,7 +132,7 @@ fn read_mapped<R: Read>(
 }
 
 /// Reads a C array of unsigned long as the source's host has it; x86 is little-endian.
-fn read_bitmap<R: Read>(source: &mut Source<R>, pages: u64) -> Result<PageSet, StreamError> {
+fn read_bitmap<R: BufRead>(source: &mut Source<R>, pages: u64) -> Result<PageSet, StreamError> {
     let mut present = PageSet::default();
     for first in (0..pages).step_by(64) {
         let place = source.place();

@@ -1,6 +1,6 @@
 //! The configuration section: which machine it was, and what changes the stream's layout.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::source::Source;
 use crate::{Place, StreamError};
@@ -30,7 +30,7 @@ pub struct Configuration {
 
 impl Configuration {
     /// Reads what follows the section type.
-    pub(crate) fn read<R: Read>(source: &mut Source<R>) -> Result<Self, StreamError> {
+    pub(crate) fn read<R: BufRead>(source: &mut Source<R>) -> Result<Self, StreamError> {
         let place = source.place();
         let length = source.u32("the length of the machine's name")?;
         if length > LONGEST_NAME {
@@ -49,7 +49,7 @@ impl Configuration {
         self.capabilities.iter().any(|name| name == capability)
     }
 
-    fn subsection<R: Read>(&mut self, source: &mut Source<R>) -> Result<(), StreamError> {
+    fn subsection<R: BufRead>(&mut self, source: &mut Source<R>) -> Result<(), StreamError> {
         let place = source.place();
         source.u8("a subsection")?;
         let name = source.name("the name of a subsection of the configuration")?;
@@ -79,7 +79,7 @@ impl Configuration {
 }
 
 /// Reads the name of a RAM block from a field of its longest length, padded with NULs.
-pub(crate) fn padded_name<R: Read>(
+pub(crate) fn padded_name<R: BufRead>(
     source: &mut Source<R>,
     expected: &str,
 ) -> Result<String, StreamError> {
@@ -87,7 +87,7 @@ pub(crate) fn padded_name<R: Read>(
     Ok(field.trim_end_matches('\0').to_owned())
 }
 
-fn page_bits<R: Read>(source: &mut Source<R>) -> Result<u32, StreamError> {
+fn page_bits<R: BufRead>(source: &mut Source<R>) -> Result<u32, StreamError> {
     let place: Place = source.place();
     let bits = source.u32("the target's page bits")?;
     if PAGE_BITS.contains(&bits) {

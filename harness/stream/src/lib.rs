@@ -1,6 +1,7 @@
 //! Reads QEMU migration streams, and finds them inside qcow2 snapshots.
 //!
-//! The crate does no I/O of its own: a stream is any `impl Read`, an image any `impl Read + Seek`.
+//! The crate does no I/O of its own: a stream is any `impl BufRead`, whose bytes are not
+//! copied, an image any `impl Read + Seek`.
 //! [`Reader`] yields a stream record by record, [`multifd::Reader`] a channel beside it, [`Summary`]
 //! counts what they carry, [`load::load`] brings their pages to where they go as a destination does,
 //! [`Memory`] has what they hold in the end, and [`qcow2::Image`] gives the VM state of a snapshot as a

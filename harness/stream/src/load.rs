@@ -1,7 +1,7 @@
 //! Loads the pages of a stream as a destination does: in the end each holds what was sent last.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, Seek, SeekFrom};
 
 use crate::{
     BlockOffset, MappedRam, PageContent, Place, RamBlock, Reader, RecordKind, StreamError,
@@ -43,8 +43,8 @@ struct Sent {
 /// It needs no more memory than the list of blocks has, but for a note of each page where there are
 /// channels: which of them was sent last is told by its packet.
 pub fn load<T: Ram>(
-    main: &mut (impl Read + Seek),
-    channels: impl IntoIterator<Item = impl Read>,
+    main: &mut (impl BufRead + Seek),
+    channels: impl IntoIterator<Item = impl BufRead>,
     into: &mut T,
 ) -> Result<(), T::Error> {
     let mut channels = channels.into_iter().peekable();
@@ -74,7 +74,7 @@ struct Wanted {
 
 impl<T: Ram> Loading<'_, T> {
     /// Reads the main channel, and gives what of it lies elsewhere in the file, by blocks' indices.
-    fn main(&mut self, input: impl Read) -> Result<Vec<(usize, MappedRam)>, T::Error> {
+    fn main(&mut self, input: impl BufRead) -> Result<Vec<(usize, MappedRam)>, T::Error> {
         // Since 8.1 the main channel says where it waits for the others; before, it did so at the
         // end of each part.
         let (mut flushes, mut parts) = (0, 0);
@@ -109,22 +109,27 @@ impl<T: Ram> Loading<'_, T> {
         &mut self,
         at: usize,
         mapped: &MappedRam,
-        file: &mut (impl Read + Seek),
+        file: &mut (impl BufRead + Seek),
     ) -> Result<(), T::Error> {
         // Its pages are the host's.
         let mut page = vec![0; mapped.page_size as usize];
+        // A seek empties a buffer, and most pages follow each other.
+        let mut next = None;
         for number in mapped.present.iter() {
             let offset = BlockOffset(number * mapped.page_size);
             let place = Place::Stream(mapped.pages_offset + offset.0);
-            let read = file.seek(SeekFrom::Start(place.offset()));
-            read.and_then(|_| file.read_exact(&mut page))
-                .map_err(|source| StreamError::Io { place, source })?;
+            if next != Some(place.offset()) {
+                let sought = file.seek(SeekFrom::Start(place.offset()));
+                sought.map_err(|source| StreamError::Io { place, source })?;
+            }
+            file.read_exact(&mut page).map_err(|source| StreamError::Io { place, source })?;
+            next = Some(place.offset() + mapped.page_size);
             self.into.put(&self.blocks[at].idstr, offset, &page)?;
         }
         Ok(())
     }
 
-    fn channel(&mut self, input: impl Read) -> Result<(), T::Error> {
+    fn channel(&mut self, input: impl BufRead) -> Result<(), T::Error> {
         let mut reader = multifd::Reader::new(input, self.page.len() as u64);
         let mut sent = Sent::default();
         // A packet that has pages and synchronises has those of before: until 8.2, a channel that

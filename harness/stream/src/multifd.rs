@@ -4,7 +4,7 @@
 //! been the same since 4.0 (the count of zero pages, since 9.0, stands where there were zeros).
 //! Packets that are compressed, and those with the state of a device, are not read.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::configuration::padded_name;
 use crate::record::{BlockOffset, PageContent, StreamOffset};
@@ -83,7 +83,7 @@ pub struct Reader<R> {
     failed: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     /// Reads `input`, which begins with [`MAGIC`]. `page_size` is the target's, as the main
     /// channel says: a power of two, at most 64 KiB.
     pub fn new(input: R, page_size: u64) -> Self {

@@ -1,7 +1,7 @@
 //! The body of the "ram" section: its records, page by page.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::block_list::{self, Layout};
 use crate::record::{BlockIndex, BlockOffset, PageContent, RamBlockList, RecordKind};
@@ -31,7 +31,7 @@ pub(crate) struct Ram {
 
 impl Ram {
     /// Reads one record of the body.
-    pub(crate) fn record<'a, R: Read>(
+    pub(crate) fn record<'a, R: BufRead>(
         &'a mut self,
         source: &'a mut Source<R>,
         layout: &Layout,
@@ -64,7 +64,7 @@ impl Ram {
         }
     }
 
-    fn block_list<R: Read>(
+    fn block_list<R: BufRead>(
         &mut self,
         source: &mut Source<R>,
         total: u64,
@@ -77,7 +77,7 @@ impl Ram {
     }
 
     /// Finds the block of a page record, and whether `offset` lies in it.
-    fn block<R: Read>(
+    fn block<R: BufRead>(
         &mut self,
         source: &mut Source<R>,
         place: Place,
@@ -104,7 +104,7 @@ impl Ram {
     }
 }
 
-fn content<'a, R: Read>(
+fn content<'a, R: BufRead>(
     source: &'a mut Source<R>,
     kind: u64,
     page_size: u64,

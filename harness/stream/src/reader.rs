@@ -1,6 +1,6 @@
 //! A pull reader: one record of the stream after the other.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::mem;
 
 use crate::block_list::Layout;
@@ -74,8 +74,8 @@ enum LiveKind {
     Block,
 }
 
-impl<R: Read> Reader<R> {
-    /// Reads `input`, which begins with the file's magic. Needs no buffering of its own.
+impl<R: BufRead> Reader<R> {
+    /// Reads `input`, which begins with the file's magic.
     pub fn new(input: R) -> Self {
         Reader {
             source: Source::new(input, 0),
@@ -264,7 +264,9 @@ fn live_kind(header: &SectionHeader) -> Result<LiveKind, String> {
 }
 
 /// Without block migration, its section is there but empty (`block_save_live` of QEMU 1.0).
-fn no_block_migration<'a, R: Read>(source: &mut Source<R>) -> Result<RecordKind<'a>, StreamError> {
+fn no_block_migration<'a, R: BufRead>(
+    source: &mut Source<R>,
+) -> Result<RecordKind<'a>, StreamError> {
     let place = source.place();
     match source.u64("the end of the section \"block\"")? {
         BLK_MIG_FLAG_EOS => Ok(RecordKind::EndOfSection),
@@ -273,7 +275,7 @@ fn no_block_migration<'a, R: Read>(source: &mut Source<R>) -> Result<RecordKind<
 }
 
 /// Reads what follows the type of a section that begins or is whole (`save_section_header`).
-pub(crate) fn read_section_header<R: Read>(
+pub(crate) fn read_section_header<R: BufRead>(
     source: &mut Source<R>,
 ) -> Result<SectionHeader, StreamError> {
     Ok(SectionHeader {
@@ -285,7 +287,7 @@ pub(crate) fn read_section_header<R: Read>(
 }
 
 /// Reads the footer of the section `id`.
-pub(crate) fn read_footer<R: Read>(source: &mut Source<R>, id: u32) -> Result<(), StreamError> {
+pub(crate) fn read_footer<R: BufRead>(source: &mut Source<R>, id: u32) -> Result<(), StreamError> {
     let place = source.place();
     let kind = source.u8("a section's footer")?;
     let found = source.u32("a section's footer")?;

@@ -1,6 +1,6 @@
 //! What a whole stream carries, block by block.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::{
     BlockOffset, DeviceState, PageContent, PageSet, Place, RamBlock, Reader, RecordKind,
@@ -97,14 +97,14 @@ impl RecordCounts {
 
 impl Summary {
     /// Reads a stream to its end.
-    pub fn read(input: impl Read) -> Result<Self, StreamError> {
+    pub fn read(input: impl BufRead) -> Result<Self, StreamError> {
         let (summary, read) = Summary::read_as_far(input);
         read.map(|()| summary)
     }
 
     /// Reads a stream as far as it can be read: what was read so far, and why it went no further
     /// where it did not come to the end.
-    pub fn read_as_far(input: impl Read) -> (Self, Result<(), StreamError>) {
+    pub fn read_as_far(input: impl BufRead) -> (Self, Result<(), StreamError>) {
         let mut summary = Summary {
             machine: None,
             capabilities: Vec::new(),
@@ -124,7 +124,7 @@ impl Summary {
         (summary, read)
     }
 
-    fn take(&mut self, reader: &mut Reader<impl Read>) -> Result<(), StreamError> {
+    fn take(&mut self, reader: &mut Reader<impl BufRead>) -> Result<(), StreamError> {
         let summary = self;
         let mut last = None;
         while let Some(record) = reader.next_record()? {
@@ -156,7 +156,7 @@ impl Summary {
 
     /// Reads a multifd channel beside the main stream to its end, and counts its pages with their
     /// blocks.
-    pub fn add_channel(&mut self, input: impl Read) -> Result<(), StreamError> {
+    pub fn add_channel(&mut self, input: impl BufRead) -> Result<(), StreamError> {
         let mut reader = multifd::Reader::new(input, self.page_size);
         let mut channel = ChannelSummary::default();
         while let Some(record) = reader.next_record()? {

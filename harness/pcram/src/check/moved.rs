@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use pcram_stream::{BlockSummary, Summary};
 use serde::Deserialize;
 use std::fs::File;
+use std::io::BufReader;
 use std::time::{Duration, Instant};
 
 /// How long nothing more may be sent of what is yet to be sent, where nothing limits it.
@@ -79,7 +80,7 @@ impl Moved {
         );
         machine.quit()?;
         let path = party.folder.join("stream");
-        let summary = Summary::read(File::open(&path)?)
+        let summary = Summary::read(BufReader::new(File::open(&path)?))
             .with_context(|| format!("reading {}", path.display()))?;
         let page_size = summary.page_size;
         let pages = |it: &BlockSummary| {

@@ -3,6 +3,7 @@
 
 mod files;
 mod input;
+mod mapped;
 
 use super::Global;
 use crate::event::{Events, Outcome, Step};
@@ -11,11 +12,12 @@ use crate::machine::shell_word;
 use crate::report::stream as report;
 use anyhow::{Context, Result};
 use files::Files;
-use input::Input;
+use input::{Input, buffered};
 use pcram_stream::diff::{BlockDifference, blocks, devices};
 use pcram_stream::load::{Ram, load};
 use pcram_stream::{BlockSummary, DeviceSection, DeviceState, StreamError, Summary};
 use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -82,6 +84,7 @@ fn read(events: &Events, args: &Args, path: &Path) -> Result<Whole> {
                 read = summary.add_channel(open(channel)?);
             }
         }
+        input.intact()?;
         tell(step, args, &summary)?;
         if let Err(error) = read {
             step.note("what could be read of it before it is damaged or ends stands above");
@@ -235,16 +238,16 @@ where
     T: Ram<Error = anyhow::Error>,
 {
     let channels = channels.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
-    load(&mut input.reader()?, channels, into).map_err(|error| {
-        match error.downcast::<StreamError>() {
-            Ok(error) => unreadable(path, error),
-            Err(error) => error,
-        }
+    let loaded = load(&mut input.reader()?, channels, into);
+    input.intact()?;
+    loaded.map_err(|error| match error.downcast::<StreamError>() {
+        Ok(error) => unreadable(path, error),
+        Err(error) => error,
     })
 }
 
-fn open(path: &Path) -> Result<File> {
-    let opened = File::open(path);
+fn open(path: &Path) -> Result<BufReader<File>> {
+    let opened = File::open(path).map(buffered);
     opened
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())).into())
 }

@@ -259,6 +259,7 @@ fn device_state_without_end() {
     let head = ended(Stream::v1_0()).u8(4).bytes;
     let at = head.len() - 1;
     let endless = std::io::Read::chain(head.as_slice(), std::io::repeat(0));
+    let endless = std::io::BufReader::new(endless);
     let error = Summary::read(endless).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -1,6 +1,6 @@
 //! VM states are found in qcow2 images of both versions, and bad images are errors.
 
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 
 use pcram_stream::qcow2::{Image, Snapshot};
 use pcram_stream::{Place, StreamError, Summary};
@@ -172,7 +172,7 @@ fn a_stream_is_read_out_of_an_image() {
         .finish();
     let made = Made::new(3, stream.clone());
     let mut image = Image::open(Cursor::new(made.file())).unwrap();
-    let from_image = Summary::read(image.vm_state("name").unwrap()).unwrap();
+    let from_image = Summary::read(BufReader::new(image.vm_state("name").unwrap())).unwrap();
     assert_eq!(from_image, Summary::read(stream.as_slice()).unwrap());
 }
 
@@ -182,7 +182,7 @@ fn an_image_that_ends_within_its_stream() {
     let mut file = Made::new(3, Stream::v10_0().finish().repeat(50)).file();
     file.truncate(L2_TABLES + CLUSTER + 10);
     let mut image = Image::open(Cursor::new(file)).unwrap();
-    let error = Summary::read(image.vm_state("name").unwrap()).unwrap_err();
+    let error = Summary::read(BufReader::new(image.vm_state("name").unwrap())).unwrap_err();
     assert_eq!(error.place(), Place::Image((L2_TABLES + CLUSTER) as u64));
 }
 

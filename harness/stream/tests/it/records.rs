@@ -1,6 +1,6 @@
 //! Each kind of record is read as what it is, where it is.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use pcram_stream::{Configuration, MappedRam, PageSet, RamBlock, Reader, RecordKind};
 
@@ -356,7 +356,7 @@ impl Read for Trickle<'_> {
 #[test]
 fn an_input_may_give_its_bytes_as_it_likes() {
     let stream = ram_of_1_0().device(5, "timer").finish();
-    let mut trickle = Reader::new(Trickle { bytes: &stream, interrupted: false });
+    let mut trickle = Reader::new(BufReader::new(Trickle { bytes: &stream, interrupted: false }));
     let mut whole = Reader::new(stream.as_slice());
     while let Some(record) = whole.next_record().unwrap() {
         assert_eq!(trickle.next_record().unwrap().as_ref(), Some(&record));
@@ -393,6 +393,7 @@ fn a_failing_input() {
         }
     }
     let head = Stream::v1_0().start_ram().bytes;
-    let error = pcram_stream::Summary::read(head.as_slice().chain(Failing)).unwrap_err();
+    let input = BufReader::new(head.as_slice().chain(Failing));
+    let error = pcram_stream::Summary::read(input).unwrap_err();
     assert_eq!(error.to_string(), "byte 0x19 of the stream: reading failed: the cable is cut");
 }

@@ -1,11 +1,12 @@
 //! Where a stream comes from: a file, standard input, or a snapshot in a qcow2 image.
 
+use super::mapped::Mapped;
 use crate::failure::Failure;
 use anyhow::{Context, Result};
 use pcram_stream::qcow2::{Image, Snapshot};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// What a qcow2 image begins with.
@@ -13,8 +14,10 @@ const QCOW2: &[u8; 4] = b"QFI\xfb";
 
 /// A stream that can be read again and again.
 pub enum Input {
-    /// A migration stream.
-    Stream(File),
+    /// A migration stream, in memory.
+    Stream(Mapped),
+    /// One in a file that cannot be mapped.
+    File(File),
     /// The VM state of a snapshot in an image.
     Snapshot {
         /// The image.
@@ -41,7 +44,10 @@ impl Input {
             return in_image(path, file, snapshot);
         }
         match snapshot {
-            None => Ok(Input::Stream(file)),
+            None => Ok(match Mapped::of(path, &file).with_context(|| cannot(path))? {
+                Some(mapped) => Input::Stream(mapped),
+                None => Input::File(file),
+            }),
             Some(name) => {
                 let path = path.display();
                 Err(Failure::usage(format!("{path} is no qcow2 image with a snapshot {name}"))
@@ -51,14 +57,26 @@ impl Input {
     }
 
     /// The stream, from its beginning.
-    pub fn reader(&mut self) -> Result<Box<dyn ReadSeek + '_>> {
+    pub fn reader(&mut self) -> Result<Box<dyn BufReadSeek + '_>> {
         Ok(match self {
-            Input::Stream(file) => {
+            Input::Stream(mapped) => Box::new(Cursor::new(mapped.bytes())),
+            Input::File(file) => {
                 file.rewind()?;
-                Box::new(file)
+                Box::new(buffered(file))
             }
-            Input::Snapshot { image, id, .. } => Box::new(image.vm_state(id)?),
+            Input::Snapshot { image, id, .. } => Box::new(buffered(image.vm_state(id)?)),
         })
+    }
+
+    /// Whether all that was read of it was there.
+    ///
+    /// # Errors
+    /// A [`Failure`] where its file was cut short meanwhile: whatever was found in it means nothing.
+    pub fn intact(&self) -> Result<(), Failure> {
+        match self {
+            Input::Stream(mapped) => mapped.intact(),
+            Input::File(_) | Input::Snapshot { .. } => Ok(()),
+        }
     }
 
     /// So many bytes of the stream from `offset` on.
@@ -67,6 +85,7 @@ impl Input {
         reader.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
         reader.take(length).read_to_end(&mut bytes)?;
+        self.intact()?;
         Ok(bytes)
     }
 }
@@ -74,16 +93,21 @@ impl Input {
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Input::Stream(_) => f.write_str("a migration stream"),
+            Input::Stream(_) | Input::File(_) => f.write_str("a migration stream"),
             Input::Snapshot { name, .. } => write!(f, "the VM state of snapshot {name}"),
         }
     }
 }
 
 /// What can be read, and read again from elsewhere.
-pub trait ReadSeek: Read + Seek {}
+pub trait BufReadSeek: BufRead + Seek {}
 
-impl<T: Read + Seek> ReadSeek for T {}
+impl<T: BufRead + Seek> BufReadSeek for T {}
+
+/// The same, read in pieces that stay in a core's cache.
+pub fn buffered<R: Read>(input: R) -> BufReader<R> {
+    BufReader::with_capacity(256 << 10, input)
+}
 
 fn cannot(path: &Path) -> String {
     format!("cannot read {}", path.display())
