@@ -95,7 +95,7 @@ functions() {
 # What decides as QEMU does is tried with QEMU's functions, the rest with the tests beside it.
 mutate_mirror() {
     local of=harness/mirror/src functions worst=0
-    local decides=(--file $of/ram.rs --file "$of/{around,option}/*.rs"
+    local decides=(--file $of/ram.rs --file "$of/{around,option}/*.rs" --file $of/loader.rs
         --file "$of/v1_0/{save,load,ram_list}.rs")
     functions=$(functions)
     PCRAM_FUNCTIONS=$functions cargo mutants --in-place --output "mutants/mirror" \

@@ -6,6 +6,7 @@
 //! compiled by whoever has a compiler: this crate only loads what came of it.
 
 pub mod around;
+pub mod dirty;
 pub mod extract;
 pub mod loader;
 pub mod lockstep;

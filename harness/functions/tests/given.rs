@@ -2,7 +2,7 @@
 //! with (`ci/mutants.sh`). `cargo ci` compiles those of each line itself.
 
 use pcram_functions::search::search;
-use pcram_functions::{around, loader, option, ram, v1_0};
+use pcram_functions::{around, dirty, loader, option, ram, v1_0};
 use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
@@ -28,6 +28,8 @@ enum About {
     Option { code: Code },
     #[serde(rename = "loader")]
     Loader { tree: pcram_mirror::loader::Tree },
+    #[serde(rename = "dirty")]
+    Dirty { tree: pcram_mirror::dirty::Tree },
     #[serde(rename = "around")]
     Around { tree: pcram_mirror::around::Tree },
 }
@@ -58,6 +60,10 @@ fn agree(folder: &Path) {
             let functions = Some(option::Functions::load(&object).unwrap());
             let mut subject = option::Subject::new(code, functions).unwrap();
             search(&mut subject, 10_000, SEED, |_| {}).unwrap();
+        }
+        About::Dirty { tree } => {
+            let functions = Some(dirty::Functions::load(&object).unwrap());
+            search(&mut dirty::Subject { tree, functions }, 10_000, SEED, |_| {}).unwrap();
         }
         About::Loader { tree } => {
             let functions = Some(loader::Functions::load(&object).unwrap());

@@ -6,7 +6,8 @@ use crate::process::Group;
 use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
-use pcram_functions::{around, loader, option, ram, v1_0};
+use pcram_functions::{around, dirty, loader, option, ram, v1_0};
+use pcram_mirror::dirty::Tlb;
 use pcram_mirror::option::Code;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -44,6 +45,8 @@ pub enum Unit {
     Around(around::unit::Unit),
     /// What writes into RAM at a reset.
     Loader(loader::unit::Unit),
+    /// What takes over the pages that a guest has written.
+    Dirty(dirty::unit::Unit),
 }
 
 impl Unit {
@@ -67,6 +70,7 @@ impl Unit {
         if let [Unit::Ram(_)] = units[..] {
             units.push(around::unit::unit(read).map(Unit::Around).map_err(not_mirrored)?);
             units.push(loader::unit::unit(read).map(Unit::Loader).map_err(not_mirrored)?);
+            units.push(dirty::unit::unit(read).map(Unit::Dirty).map_err(not_mirrored)?);
         }
         units.extend(option::unit::unit(read).map_err(not_mirrored)?.map(Unit::Option));
         Ok(units)
@@ -79,6 +83,7 @@ impl Unit {
             Unit::Option(_) => "option",
             Unit::Around(_) => "around",
             Unit::Loader(_) => "loader",
+            Unit::Dirty(_) => "dirty",
         }
     }
 
@@ -89,6 +94,7 @@ impl Unit {
             Unit::Option(_) => "the option",
             Unit::Around(_) => "what is around the save loop",
             Unit::Loader(_) => "what a reset writes",
+            Unit::Dirty(_) => "what takes over written pages",
         }
     }
 
@@ -100,6 +106,7 @@ impl Unit {
             Unit::Option(unit) => &unit.text,
             Unit::Around(unit) => &unit.text,
             Unit::Loader(unit) => &unit.text,
+            Unit::Dirty(unit) => &unit.text,
         }
     }
 
@@ -110,7 +117,8 @@ impl Unit {
             Unit::Ram(unit) if unit.tree.external => "carried".to_owned(),
             Unit::Around(unit) if unit.tree.ram.external => "carried".to_owned(),
             Unit::Loader(unit) if unit.tree.waits => "carried".to_owned(),
-            Unit::Ram(_) | Unit::Around(_) | Unit::Loader(_) => "stock".to_owned(),
+            Unit::Dirty(unit) if unit.tree.tlb == Tlb::Reset => "carried".to_owned(),
+            Unit::Ram(_) | Unit::Around(_) | Unit::Loader(_) | Unit::Dirty(_) => "stock".to_owned(),
             Unit::Option(unit) if unit.code == Code::Posted => "posted".to_owned(),
             Unit::Option(_) => "carried".to_owned(),
         }
@@ -124,6 +132,7 @@ impl Unit {
             Unit::Option(unit) => json!({ "of": "option", "code": unit.code }),
             Unit::Around(unit) => json!({ "of": "around", "tree": unit.tree }),
             Unit::Loader(unit) => json!({ "of": "loader", "tree": unit.tree }),
+            Unit::Dirty(unit) => json!({ "of": "dirty", "tree": unit.tree }),
         }
     }
 
@@ -218,4 +227,12 @@ pub fn load_around(object: &Path) -> Result<around::Functions> {
 /// Where it cannot be loaded.
 pub fn load_loader(object: &Path) -> Result<loader::Functions> {
     loader::Functions::load(object).with_context(|| format!("loading {}", object.display()))
+}
+
+/// Loads what takes over written pages that was compiled.
+///
+/// # Errors
+/// Where it cannot be loaded.
+pub fn load_dirty(object: &Path) -> Result<dirty::Functions> {
+    dirty::Functions::load(object).with_context(|| format!("loading {}", object.display()))
 }

@@ -113,17 +113,12 @@ impl<T: Ram> Loading<'_, T> {
     ) -> Result<(), T::Error> {
         // Its pages are the host's.
         let mut page = vec![0; mapped.page_size as usize];
-        // A seek empties a buffer, and most pages follow each other.
-        let mut next = None;
         for number in mapped.present.iter() {
             let offset = BlockOffset(number * mapped.page_size);
             let place = Place::Stream(mapped.pages_offset + offset.0);
-            if next != Some(place.offset()) {
-                let sought = file.seek(SeekFrom::Start(place.offset()));
-                sought.map_err(|source| StreamError::Io { place, source })?;
-            }
-            file.read_exact(&mut page).map_err(|source| StreamError::Io { place, source })?;
-            next = Some(place.offset() + mapped.page_size);
+            let read = file.seek(SeekFrom::Start(place.offset()));
+            read.and_then(|_| file.read_exact(&mut page))
+                .map_err(|source| StreamError::Io { place, source })?;
             self.into.put(&self.blocks[at].idstr, offset, &page)?;
         }
         Ok(())

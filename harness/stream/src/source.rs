@@ -132,13 +132,11 @@ impl<R: BufRead> Source<R> {
     fn gather(&mut self, count: usize) -> Result<usize, StreamError> {
         assert!(count <= LONGEST, "{count} bytes are no piece");
         self.give_back();
-        if self.passed > 0 {
-            self.across.drain(..self.passed);
-            self.passed = 0;
-        }
+        self.across.drain(..self.passed);
+        self.passed = 0;
         if self.across.is_empty() {
             let there = self.look()?;
-            if there >= count || there == 0 {
+            if there >= count {
                 return Ok(there);
             }
         }

@@ -2,11 +2,14 @@
 
 use super::{has_source, on_1_0};
 use pcram::cache::Cache;
-use pcram::functions::{Unit, load_around, load_loader, load_ram, load_v1_0, option};
+use pcram::functions::{Unit, load_around, load_dirty, load_loader, load_ram, load_v1_0, option};
+use pcram_functions::lockstep::Lockstep;
 use pcram_functions::search::{Differs, Found, search};
-use pcram_functions::{around, loader, ram, v1_0};
+use pcram_functions::{around, dirty, loader, ram, v1_0};
+use pcram_mirror::dirty::Tlb;
 use pcram_mirror::v1_0::Variant;
 use qemu_tests::{REVISION, Told, run};
+use std::path::Path;
 
 const SEED: u64 = 1;
 
@@ -23,17 +26,22 @@ fn units(told: &Told) -> Vec<Unit> {
     Unit::of_tree(&Cache::open(None).unwrap(), &patched(told)).unwrap()
 }
 
-type Tried = Result<Found, Box<Differs<v1_0::Case>>>;
-
-/// The functions as carried, with one thing in them replaced.
-fn damaged(unit: &v1_0::unit::Unit, from: &str, to: &str) -> Tried {
-    assert!(unit.text.contains(from), "{from:?} is not in the functions");
-    let text = unit.text.replacen(from, to, 1);
+/// What comes of cases on a unit with one thing in its text replaced.
+fn damaged<L: Lockstep>(
+    text: &str,
+    (from, to): (&str, &str),
+    unit: impl Fn(String) -> Unit,
+    subject: impl Fn(&Path) -> L,
+) -> Result<Found, Box<Differs<L::Case>>> {
+    assert!(text.contains(from), "{from:?} is not in the functions");
     let folder = tempfile::tempdir().unwrap();
-    let damaged = Unit::V1_0(v1_0::unit::Unit { text, ..unit.clone() });
-    let functions = load_v1_0(&damaged.compile(folder.path()).unwrap()).unwrap();
-    let mut subject = v1_0::Subject { variant: Variant::Carried, functions: Some(functions) };
-    search(&mut subject, 10_000, SEED, |_| {})
+    let object = unit(text.replacen(from, to, 1)).compile(folder.path()).unwrap();
+    search(&mut subject(&object), 10_000, SEED, |_| {})
+}
+
+/// The one unit of a tree that is of a kind.
+fn of<T>(units: &[Unit], kind: impl Fn(&Unit) -> Option<&T>) -> &T {
+    units.iter().find_map(kind).expect("each tree of today has it")
 }
 
 #[test]
@@ -42,13 +50,11 @@ fn each_damage_to_the_save_loop_of_today_is_seen() {
     let Unit::Ram(unit) = &units[0] else { panic!("another unit") };
     assert!(unit.tree.external && unit.tree.named_files);
     let damaged = |from: &str, to: &str| {
-        assert!(unit.text.contains(from), "{from:?} is not in the functions");
-        let text = unit.text.replacen(from, to, 1);
-        let folder = tempfile::tempdir().unwrap();
-        let damaged = Unit::Ram(ram::unit::Unit { text, ..unit.clone() });
-        let functions = load_ram(&damaged.compile(folder.path()).unwrap()).unwrap();
-        let mut subject = ram::Subject { tree: unit.tree, functions: Some(functions) };
-        search(&mut subject, 10_000, SEED, |_| {})
+        let unit_of = |text| Unit::Ram(ram::unit::Unit { text, ..unit.clone() });
+        damaged(&unit.text, (from, to), unit_of, |object| ram::Subject {
+            tree: unit.tree,
+            functions: Some(load_ram(object).unwrap()),
+        })
     };
     assert!(damaged("int pages = 0;", "int pages = 0;").is_ok());
     for (from, to) in [
@@ -76,16 +82,9 @@ fn damaged_option(
     from: &str,
     to: &str,
 ) -> Result<Found, Box<Differs<pcram_functions::option::Case>>> {
-    let unit = units.iter().find_map(|unit| match unit {
-        Unit::Option(unit) => Some(unit.clone()),
-        _ => None,
-    });
-    let mut unit = unit.expect("the series has the option");
-    assert!(unit.text.contains(from), "{from:?} is not in the functions");
-    unit.text = unit.text.replacen(from, to, 1);
-    let (code, folder) = (unit.code, tempfile::tempdir().unwrap());
-    let object = Unit::Option(unit).compile(folder.path()).unwrap();
-    search(&mut option(code, Some(&object)).unwrap(), 10_000, SEED, |_| {})
+    let unit = of(units, |unit| if let Unit::Option(unit) = unit { Some(unit) } else { None });
+    let damage = |text| Unit::Option(pcram_functions::option::unit::Unit { text, ..unit.clone() });
+    damaged(&unit.text, (from, to), damage, |object| option(unit.code, Some(object)).unwrap())
 }
 
 #[test]
@@ -125,20 +124,14 @@ fn each_damage_to_the_option_is_seen() {
 #[test]
 fn each_damage_to_what_a_reset_writes_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let unit = units.iter().find_map(|unit| match unit {
-        Unit::Loader(unit) => Some(unit),
-        _ => None,
-    });
-    let unit = unit.expect("each tree of today has it");
+    let unit = of(&units, |unit| if let Unit::Loader(unit) = unit { Some(unit) } else { None });
     assert!(unit.tree.waits && unit.tree.fills && !unit.tree.refuses_eight);
     let damaged = |from: &str, to: &str| {
-        assert!(unit.text.contains(from), "{from:?} is not in the functions");
-        let text = unit.text.replacen(from, to, 1);
-        let folder = tempfile::tempdir().unwrap();
-        let damaged = Unit::Loader(loader::unit::Unit { text, ..unit.clone() });
-        let functions = load_loader(&damaged.compile(folder.path()).unwrap()).unwrap();
-        let mut subject = loader::Subject { tree: unit.tree, functions: Some(functions) };
-        search(&mut subject, 10_000, SEED, |_| {})
+        let unit_of = |text| Unit::Loader(loader::unit::Unit { text, ..unit.clone() });
+        damaged(&unit.text, (from, to), unit_of, |object| loader::Subject {
+            tree: unit.tree,
+            functions: Some(load_loader(object).unwrap()),
+        })
     };
     assert!(damaged("Rom *rom;", "Rom *rom;").is_ok());
     for (from, to) in [
@@ -158,22 +151,53 @@ fn each_damage_to_what_a_reset_writes_is_seen() {
 }
 
 #[test]
+fn each_damage_to_what_takes_over_written_pages_is_seen() {
+    let units = units(&run(&["apply", REVISION]));
+    let unit = of(&units, |unit| if let Unit::Dirty(unit) = unit { Some(unit) } else { None });
+    assert_eq!(unit.tree.tlb, Tlb::Reset);
+    let damaged = |from: &str, to: &str| {
+        let unit_of = |text| Unit::Dirty(dirty::unit::Unit { text, ..unit.clone() });
+        damaged(&unit.text, (from, to), unit_of, |object| dirty::Subject {
+            tree: unit.tree,
+            functions: Some(load_dirty(object).unwrap()),
+        })
+    };
+    assert!(damaged("bool cleared = false;", "bool cleared = false;").is_ok());
+    for (from, to) in [
+        ("dirty_bits_cleared(start + rb->offset, length)", "dirty_bits_cleared(start, length)"),
+        ("if (cleared) {", "if (num_dirty) {"),
+        ("if (cleared) {", "if (0) {"),
+        ("new_dirty &= bits;", ""),
+        ("dest[k] |= bits;", "dest[k] = bits;"),
+        ("if (++offset >= BITS", "if (++offset > BITS"),
+        ("if (rb->clear_bmap) {", "if (0) {"),
+        (
+            "start >> TARGET_PAGE_BITS,\n                           length",
+            "0,\n                           length",
+        ),
+        ("!(length & ((BITS_PER_LONG << TARGET_PAGE_BITS) - 1))", "1"),
+        ("if (!test_and_set_bit(k, dest)) {", "test_and_set_bit(k, dest); {"),
+        ("if (tcg_enabled()) {", "if (1) {"),
+        ("start - block->offset);", "0);"),
+        ("if (dirty) {", "if (0) {"),
+        ("DIV_ROUND_UP(pages, 1UL << shift)", "(pages >> shift)"),
+    ] {
+        let differs = damaged(from, to).expect_err(from);
+        assert!(differs.case.steps.len() <= 4, "{from}: {:?}", differs.case);
+    }
+}
+
+#[test]
 fn each_damage_around_the_save_loop_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let unit = units.iter().find_map(|unit| match unit {
-        Unit::Around(unit) => Some(unit),
-        _ => None,
-    });
-    let unit = unit.expect("each tree of today has it");
+    let unit = of(&units, |unit| if let Unit::Around(unit) = unit { Some(unit) } else { None });
     assert!(unit.tree.ram.external && unit.tree.mapped_ram);
     let damaged = |from: &str, to: &str| {
-        assert!(unit.text.contains(from), "{from:?} is not in the functions");
-        let text = unit.text.replacen(from, to, 1);
-        let folder = tempfile::tempdir().unwrap();
-        let damaged = Unit::Around(around::unit::Unit { text, ..unit.clone() });
-        let functions = load_around(&damaged.compile(folder.path()).unwrap()).unwrap();
-        let mut subject = around::Subject { tree: unit.tree, functions: Some(functions) };
-        search(&mut subject, 10_000, SEED, |_| {})
+        let unit_of = |text| Unit::Around(around::unit::Unit { text, ..unit.clone() });
+        damaged(&unit.text, (from, to), unit_of, |object| around::Subject {
+            tree: unit.tree,
+            functions: Some(load_around(object).unwrap()),
+        })
     };
     assert!(damaged("bool ret = true;", "bool ret = true;").is_ok());
     for (from, to) in [
@@ -270,7 +294,14 @@ fn each_damage_to_the_functions_is_seen() {
     let units = units(&on_1_0(&["apply", "1.0"]));
     let Unit::V1_0(unit) = &units[0] else { panic!("another unit") };
     assert_eq!(unit.variant, Variant::Carried);
-    assert!(damaged(unit, "int bytes_sent = 0;", "int bytes_sent = 0;").is_ok());
+    let damaged = |from: &str, to: &str| {
+        let unit_of = |text| Unit::V1_0(v1_0::unit::Unit { text, ..unit.clone() });
+        damaged(&unit.text, (from, to), unit_of, |object| v1_0::Subject {
+            variant: Variant::Carried,
+            functions: Some(load_v1_0(object).unwrap()),
+        })
+    };
+    assert!(damaged("int bytes_sent = 0;", "int bytes_sent = 0;").is_ok());
     for (from, to, what) in [
         (
             "if (addr - block->offset < block->length) {\n            /* Move",
@@ -311,7 +342,7 @@ fn each_damage_to_the_functions_is_seen() {
             "qemu_ram_free()",
         ),
     ] {
-        let differs = damaged(unit, from, to).expect_err(from);
+        let differs = damaged(from, to).expect_err(from);
         let Differs { difference, case } = *differs;
         assert!(what.is_empty() || difference.what == what, "{from}: {difference}");
         assert!(case.steps.len() <= 16, "{from}: {case:?}");

@@ -7,12 +7,12 @@ mod told;
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, load_around, load_loader, load_ram, load_v1_0, option};
+use crate::functions::{Unit, load_around, load_dirty, load_loader, load_ram, load_v1_0, option};
 use anyhow::{Context, Result};
 use kept::Kept;
 use pcram_functions::lockstep::Lockstep;
 use pcram_functions::search::{Found, search, smallest};
-use pcram_functions::{around, loader, ram, v1_0};
+use pcram_functions::{around, dirty, loader, ram, v1_0};
 use pcram_mirror::v1_0::Variant;
 use pcram_mirror::v1_0::bounded::{self, Tally};
 use std::path::PathBuf;
@@ -128,6 +128,11 @@ impl Args {
                 let (tree, functions) = (unit.tree, Some(load_loader(&object)?));
                 let keep = |case| Kept::Loader { tree, case };
                 self.functions(run, loader::Subject { tree, functions }, keep, None, seed, &told)?
+            }
+            Unit::Dirty(unit) => {
+                let (tree, functions) = (unit.tree, Some(load_dirty(&object)?));
+                let keep = |case| Kept::Dirty { tree, case };
+                self.functions(run, dirty::Subject { tree, functions }, keep, None, seed, &told)?
             }
             Unit::Option(unit) => {
                 let code = unit.code;

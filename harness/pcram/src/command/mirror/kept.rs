@@ -5,10 +5,11 @@ use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::functions;
-use crate::functions::{Unit, load_around, load_loader, load_ram, load_v1_0};
+use crate::functions::{Unit, load_around, load_dirty, load_loader, load_ram, load_v1_0};
 use anyhow::{Context, Result};
 use pcram_functions::lockstep::Lockstep;
-use pcram_functions::{around, loader, option, ram, v1_0};
+use pcram_functions::{around, dirty, loader, option, ram, v1_0};
+use pcram_mirror::dirty::Tlb;
 use pcram_mirror::option::Code;
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::Variant;
@@ -35,6 +36,9 @@ pub(super) enum Kept {
     /// What writes into RAM at a reset.
     #[serde(rename = "loader")]
     Loader { tree: pcram_mirror::loader::Tree, case: loader::Case },
+    /// What takes over the pages that a guest has written.
+    #[serde(rename = "dirty")]
+    Dirty { tree: pcram_mirror::dirty::Tree, case: dirty::Case },
 }
 
 impl Kept {
@@ -62,6 +66,7 @@ impl Kept {
             Kept::Option { case, .. } => case.check(),
             Kept::Around { case, .. } => case.check(),
             Kept::Loader { case, .. } => case.check(),
+            Kept::Dirty { case, .. } => case.check(),
         };
         sound.map_err(Failure::usage).with_context(what)?;
         Ok(kept)
@@ -95,6 +100,10 @@ pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit
         Kept::Loader { tree, case } => {
             let functions = object.map(load_loader).transpose()?;
             again(run, loader::Subject { tree: *tree, functions }, case, named, &repeat)?
+        }
+        Kept::Dirty { tree, case } => {
+            let functions = object.map(load_dirty).transpose()?;
+            again(run, dirty::Subject { tree: *tree, functions }, case, named, &repeat)?
         }
         Kept::Option { code, case } => {
             again(run, functions::option(*code, object)?, case, named, &repeat)?
@@ -147,6 +156,7 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
         Kept::Ram { tree, .. } => !tree.external,
         Kept::Around { tree, .. } => !tree.ram.external,
         Kept::Loader { tree, .. } => !tree.waits,
+        Kept::Dirty { tree, .. } => tree.tlb != Tlb::Reset,
         Kept::Option { .. } => false,
     };
     let tree = match stock {
@@ -158,6 +168,7 @@ fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<
         (Unit::Ram(unit), Kept::Ram { tree, .. }) => unit.tree == *tree,
         (Unit::Around(unit), Kept::Around { tree, .. }) => unit.tree == *tree,
         (Unit::Loader(unit), Kept::Loader { tree, .. }) => unit.tree == *tree,
+        (Unit::Dirty(unit), Kept::Dirty { tree, .. }) => unit.tree == *tree,
         (Unit::Option(unit), Kept::Option { code, .. }) => unit.code == *code,
         _ => false,
     };
