@@ -4,6 +4,7 @@
 //! has it.
 
 mod damage;
+mod touched;
 
 use qemu_tests::{REVISION, Told, lines, run, run_in, skip};
 use std::fs;

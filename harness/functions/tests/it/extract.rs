@@ -45,3 +45,19 @@ fn what_is_not_there_or_not_understood_is_an_error() {
     let odd = ExtractError::NotUnderstood { file: file(), name: "odd".into(), line: 22 };
     assert_eq!(taken("odd"), Err(odd));
 }
+
+#[test]
+fn every_function_is_told_and_what_may_hide_one_is_told_too() {
+    let text = format!(
+        "{FILE}#if FLAG\nint two(void)\n{{\n}}\n#else\nint two(int a)\n{{\n}}\n#endif\n\
+         #ifdef _WIN32\nint hidden(void)\n{{\n\n    return 2;\n}}\n#endif\n{{\n    block();\n}}\n"
+    );
+    let definitions = Definitions::of("a.c", &text);
+    let functions: Vec<_> = definitions.functions().map(|(name, it)| (name, it.line)).collect();
+    assert_eq!(functions, [("later", 6), ("odd", 22), ("two", 27), ("two", 31)]);
+    let two = definitions.functions().find(|(name, _)| *name == "two").unwrap().1;
+    assert_eq!(two.text, "int two(void)\n{\n}");
+    let unread: Vec<_> = definitions.unread().map(|it| (it.line, it.text)).collect();
+    let hidden = "int hidden(void)\n{\n\n    return 2;\n}\n#endif";
+    assert_eq!(unread, [(42, "{\n    block();\n}"), (36, hidden)]);
+}
