@@ -99,9 +99,12 @@ mutate_mirror() {
         --file "$of/v1_0/{save,load,ram_list}.rs")
     functions=$(functions)
     local try=(cargo mutants --in-place --output mutants/mirror --package pcram-mirror
-        "${decides[@]}" --baseline skip --timeout 60)
+        "${decides[@]}" --baseline skip --timeout 240)
+    # What is compiled for each takes longer than what it then does, where that is soon seen.
+    local plain=(--cargo-arg=--config=profile.dev.package.pcram-{functions,mirror}.opt-level=0)
     # 2 and 3 are what is left, by living and by its time: the tests beside the mirror may find it.
-    PCRAM_FUNCTIONS=$functions "${try[@]}" --test-package pcram-functions -- --test given ||
+    PCRAM_FUNCTIONS=$functions "${try[@]}" "${plain[@]}" --test-package pcram-functions \
+        -- --test given ||
         [ $? -le 3 ] || worst=1
     "${try[@]}" --iterate --test-package pcram-mirror -- --lib || worst=$?
     cargo mutants --in-place --output "mutants/mirror/rest" --package pcram-mirror \
