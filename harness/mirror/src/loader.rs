@@ -56,7 +56,7 @@ pub enum Comes {
 }
 
 /// Something that is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Did {
     /// So many bytes of an image go to an address.
     Write(u64, u64),

@@ -3,17 +3,7 @@
  * not of 32768, so that small blocks lie in more than one.
  */
 
-#include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* Where QEMU would abort, the call ends, and that is told */
-static jmp_buf aborted;
-#undef assert
-#define assert(condition) ((condition) ? (void)0 : longjmp(aborted, 1))
-#define abort() longjmp(aborted, 1)
 #define fprintf(...) ((void)0)
-
 #define BIT_WORD(nr) ((nr) / BITS_PER_LONG)
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
 #define BITS_TO_LONGS(nr) DIV_ROUND_UP(nr, BITS_PER_LONG)

@@ -39,21 +39,24 @@ void pcram_add(int fw_file, int isrom, uint8_t *data, uint64_t datasize, uint64_
     QTAILQ_INSERT_TAIL(&roms, rom, next);
 }
 
-/* Resets all; gives a bit for each image that is kept */
-uint64_t pcram_reset(int migration, int snapshot, const struct pcram_did **did, uint64_t *count)
+/* Resets all, and sets a bit in @kept for each image that is; gives whether QEMU goes on */
+int pcram_reset(int migration, int snapshot, uint64_t *kept, const struct pcram_did **did,
+                uint64_t *count)
 {
-    uint64_t kept = 0;
     int i;
 
     inmigrate = migration;
     snapshot_pending = snapshot;
     did_count = 0;
+    if (setjmp(aborted)) {
+        return 0;
+    }
     rom_reset(NULL);
     generic_loader_reset(&the_loader);
     *did = the_did;
     *count = did_count;
     for (i = 0; i < used; i++) {
-        kept |= (uint64_t)!!the_roms[i].data << i;
+        *kept |= (uint64_t)!!the_roms[i].data << i;
     }
-    return kept;
+    return 1;
 }

@@ -3,12 +3,10 @@
  * by its address and length, what lies in a region has memory here.
  */
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <stdio.h>
 
 typedef uint64_t hwaddr;
 typedef struct AddressSpace { int nothing; } AddressSpace;

@@ -17,7 +17,11 @@ const FILES: [&str; 11] = [
     "softmmu/physmem.c",
     "system/physmem.c",
 ];
-const BEFORE: &str = concat!(include_str!("../../c/ram.h"), include_str!("../../c/dirty/before.h"));
+const BEFORE: &str = concat!(
+    include_str!("../../c/ram.h"),
+    include_str!("../../c/aborts.h"),
+    include_str!("../../c/dirty/before.h")
+);
 const AFTER: &str = include_str!("../../c/dirty/after.c");
 const LIST: &str = "static struct {\n    RAMBlock *mru_block;\n    QLIST_HEAD(, RAMBlock) blocks;\n    \
                     DirtyMemoryBlocks *dirty_memory[DIRTY_MEMORY_NUM];\n} ram_list;\n\

@@ -13,13 +13,14 @@ struct RawDid {
     length: u64,
 }
 
+type Reset = unsafe extern "C" fn(c_int, c_int, *mut u64, *mut *const RawDid, *mut u64) -> c_int;
 type Add = unsafe extern "C" fn(c_int, c_int, *mut u8, u64, u64, *mut u8, u64);
 
 /// The compiled functions of one tree. They have one machine, in static variables.
 pub struct Functions {
     begin: unsafe extern "C" fn(u64, c_int, c_int),
     add: Add,
-    reset: unsafe extern "C" fn(c_int, c_int, *mut *const RawDid, *mut u64) -> u64,
+    reset: Reset,
     // Behind everything that points into it.
     _library: Library,
 }
@@ -73,18 +74,22 @@ impl Functions {
         unsafe { (self.add)(fw_file.into(), isrom.into(), bytes, size, romsize, host, addr) }
     }
 
-    /// Resets the machine: what is done, and a bit for each image that is kept.
+    /// Resets the machine: what is done, and a bit for each image that is kept; `None` where QEMU would
+    /// abort.
     ///
     /// # Safety
     ///
     /// All images are there, and nobody else writes their memory.
-    pub(super) unsafe fn reset(&mut self, comes: Comes) -> (Vec<Did>, u64) {
-        let (mut did, mut count) = (std::ptr::null(), 0);
+    pub(super) unsafe fn reset(&mut self, comes: Comes) -> Option<(Vec<Did>, u64)> {
+        let (mut kept, mut did, mut count) = (0, std::ptr::null(), 0);
         let (migration, snapshot) = (comes == Comes::Migration, comes == Comes::Snapshot);
         // SAFETY: as the caller promises; what it gives is its own, until the next call.
-        let (kept, did) = unsafe {
-            let kept = (self.reset)(migration.into(), snapshot.into(), &mut did, &mut count);
-            (kept, std::slice::from_raw_parts(did, count as usize))
+        let did = unsafe {
+            let (migration, snapshot) = (migration.into(), snapshot.into());
+            if (self.reset)(migration, snapshot, &mut kept, &mut did, &mut count) == 0 {
+                return None;
+            }
+            std::slice::from_raw_parts(did, count as usize)
         };
         let told = |raw: &RawDid| match raw.what {
             0 => Did::Write(raw.addr, raw.length),
@@ -92,6 +97,6 @@ impl Functions {
             2 => Did::Flush(raw.addr, raw.length),
             _ => Did::Begin(raw.addr),
         };
-        (did.iter().map(told).collect(), kept)
+        Some((did.iter().map(told).collect(), kept))
     }
 }

@@ -10,7 +10,8 @@ const FILES: [&str; 4] = [
     "include/hw/core/generic-loader.h",
     "hw/core/generic-loader.c",
 ];
-const BEFORE: &str = include_str!("../../c/loader/before.h");
+const BEFORE: &str =
+    concat!(include_str!("../../c/aborts.h"), include_str!("../../c/loader/before.h"));
 const AFTER: &str = include_str!("../../c/loader/after.c");
 
 /// A unit of C that compiles alone.
