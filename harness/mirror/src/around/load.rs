@@ -70,11 +70,8 @@ impl Guest {
                     self.say("(multifd sync)");
                     0
                 }
-                RAM_SAVE_FLAG_HOOK if self.tree.by_block => self.rdma("", f),
-                _ if !self.tree.by_block && flags & RAM_SAVE_FLAG_HOOK != 0 => {
-                    self.rdma("", f);
-                    0
-                }
+                RAM_SAVE_FLAG_HOOK => self.rdma("", f),
+                _ if !self.tree.by_block && flags & RAM_SAVE_FLAG_HOOK != 0 => self.rdma("", f),
                 _ => {
                     self.say(format!("Unknown combination of migration flags: 0x{flags:x}"));
                     EINVAL
