@@ -148,7 +148,7 @@ fn a_mapped_file_without_the_pages_of_a_block_is_refused() {
 }
 
 #[test]
-fn a_page_size_of_zero_and_pages_behind_a_block_are_not_defined() {
+fn a_page_size_of_zero_pages_behind_a_block_and_too_many_are_not_defined() {
     let settings = Settings { mapped_ram: true, ..SETTINGS };
     for (page_size, undefined) in [(0, Undefined::NoPageSize), (PAGE / 2, Undefined::Outside)] {
         let mut guest = guest(today(true), settings, &[Kind::Plain]);
@@ -159,6 +159,12 @@ fn a_page_size_of_zero_and_pages_behind_a_block_are_not_defined() {
         stream.resize(4 * PAGE as usize, 0);
         assert_eq!(load(&mut guest, &stream), Err(undefined));
     }
+    let mut guest = guest(today(true), settings, &[Kind::Plain]);
+    guest.blocks[0].used_length = 1 << 41;
+    let header = MappedRamHeader { version: 1, page_size: 1, ..MappedRamHeader::default() };
+    let header = MappedRamHeader { pages_offset: PAGE, ..header };
+    let came = load(&mut guest, &list("a", 1 << 41, &header.to_bytes()));
+    assert_eq!(came, Err(Undefined::NoMemory));
 }
 
 #[test]
