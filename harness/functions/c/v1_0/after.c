@@ -6,7 +6,7 @@
 
 #define PCRAM_ABORTED INT64_MIN
 
-/* pcram_functions::v1_0::ffi::View */
+/* pcram_functions::v1_0::ffi::Variables */
 struct pcram_view {
     uint64_t blocks;
     uint64_t order[16];
@@ -17,7 +17,6 @@ struct pcram_view {
     uint64_t remaining, total;
     int64_t dirty_tracking;
     uint64_t dirty_len;
-    const uint8_t *dirty;
 };
 
 extern char __bss_start[] __attribute__((visibility("hidden")));
@@ -116,11 +115,11 @@ int64_t pcram_load_external_list(QEMUFile *f, int has_list)
 }
 #endif
 
-void pcram_view(struct pcram_view *view)
+/* Fills in what is 0; gives the dirty flags */
+const uint8_t *pcram_view(struct pcram_view *view)
 {
     RAMBlock *block;
 
-    view->blocks = 0;
     QLIST_FOREACH(block, &ram_list.blocks, next) {
         view->lengths[view->blocks] = block->length;
         view->order[view->blocks++] = block->offset;
@@ -132,5 +131,5 @@ void pcram_view(struct pcram_view *view)
     view->total = ram_bytes_total();
     view->dirty_tracking = in_migration;
     view->dirty_len = last_ram_offset() >> TARGET_PAGE_BITS;
-    view->dirty = ram_list.phys_dirty;
+    return ram_list.phys_dirty;
 }

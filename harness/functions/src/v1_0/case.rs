@@ -1,7 +1,5 @@
-//! A case: the blocks of a guest, and what happens to it, step by step; and how cases are made.
+//! A case: the blocks of a guest, and what happens to it, step by step.
 
-use proptest::collection::vec;
-use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The most pages that a block has.
@@ -46,31 +44,34 @@ impl Case {
 }
 
 impl Case {
-    /// The case with one thing less, in every way.
+    /// The case with one thing less, or simpler, in every way.
     pub fn smaller(&self) -> Vec<Case> {
-        let case = self;
         let mut all = Vec::new();
-        for at in (0..case.steps.len()).rev() {
-            let mut smaller = case.clone();
-            smaller.steps.remove(at);
+        let mut changed = |change: &dyn Fn(&mut Case)| {
+            let mut smaller = self.clone();
+            change(&mut smaller);
             all.push(smaller);
+        };
+        for at in (0..self.steps.len()).rev() {
+            changed(&|case| {
+                case.steps.remove(at);
+            });
         }
-        for at in 0..case.blocks.len() {
-            let mut smaller = case.clone();
-            if case.blocks[at].pages > 1 {
-                smaller.blocks[at].pages -= 1;
-            } else if at + 1 == case.blocks.len() && at > 0 {
-                smaller.blocks.pop();
-            } else {
-                continue;
+        for (at, block) in self.blocks.iter().enumerate() {
+            if block.pages > 1 {
+                changed(&|case| case.blocks[at].pages -= 1);
+            } else if at + 1 == self.blocks.len() && at > 0 {
+                changed(&|case| {
+                    case.blocks.pop();
+                });
             }
-            all.push(smaller);
+            if block.left_out {
+                changed(&|case| case.blocks[at].left_out = false);
+            }
         }
-        for at in 0..case.blocks.len() {
-            if case.blocks[at].left_out {
-                let mut smaller = case.clone();
-                smaller.blocks[at].left_out = false;
-                all.push(smaller);
+        for (at, step) in self.steps.iter().enumerate() {
+            for simpler in step.simpler() {
+                changed(&|case| case.steps[at] = simpler);
             }
         }
         all
@@ -138,6 +139,55 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The step with one thing simpler, in every way.
+    fn simpler(self) -> Vec<Step> {
+        let less = |number: u8| lesser(number.into()).map(|less| less as u8);
+        match self {
+            Step::SaveLive(call) => call.simpler().into_iter().map(Step::SaveLive).collect(),
+            Step::SaveBlock | Step::ExternalList { lost: false, damage: None } => Vec::new(),
+            Step::Write { block, page, byte, filled } => {
+                let blocks = less(block).map(|block| Step::Write { block, page, byte, filled });
+                let pages = less(page).map(|page| Step::Write { block, page, byte, filled });
+                let bytes = less(byte).map(|byte| Step::Write { block, page, byte, filled });
+                blocks.chain(pages).chain(bytes).collect()
+            }
+            Step::Touch { block, page } => {
+                let blocks = less(block).map(|block| Step::Touch { block, page });
+                blocks.chain(less(page).map(|page| Step::Touch { block, page })).collect()
+            }
+            Step::Plug(Block { pages: 1, left_out: false }) => Vec::new(),
+            Step::Plug(block) => {
+                let pages = 1.max(block.pages - 1);
+                let one = [Block { pages, ..block }, Block { left_out: false, ..block }];
+                one.into_iter().filter(|one| *one != block).map(Step::Plug).collect()
+            }
+            Step::Unplug { block } => less(block).map(|block| Step::Unplug { block }).collect(),
+            Step::Load { version, damage: Some(damage) } => {
+                let damages = [None].into_iter().chain(damage.simpler().into_iter().map(Some));
+                damages.map(|damage| Step::Load { version, damage }).collect()
+            }
+            Step::Load { version: 4, damage: None } => Vec::new(),
+            Step::Load { damage: None, .. } => vec![Step::Load { version: 4, damage: None }],
+            Step::ExternalList { lost, damage: Some(damage) } => {
+                let damages = [None].into_iter().chain(damage.simpler().into_iter().map(Some));
+                damages.map(|damage| Step::ExternalList { lost, damage }).collect()
+            }
+            Step::ExternalList { lost: true, damage: None } => {
+                vec![Step::ExternalList { lost: false, damage: None }]
+            }
+        }
+    }
+}
+
+/// Numbers below this one, the least first.
+fn lesser(number: u32) -> impl Iterator<Item = u32> {
+    let mut all = vec![0, number / 2, number.saturating_sub(1)];
+    all.retain(|less| *less < number);
+    all.dedup();
+    all.into_iter()
+}
+
 /// What becomes of a stream on its way. A place is taken modulo its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,6 +196,19 @@ pub enum Damage {
     Add(u16, u8),
     /// It ends at a place.
     Cut(u16),
+}
+
+impl Damage {
+    fn simpler(self) -> Vec<Damage> {
+        let before = |at: u16| lesser(at.into()).map(|at| at as u16);
+        match self {
+            Damage::Add(at, added) => {
+                let least = (added > 1).then_some(Damage::Add(at, 1));
+                before(at).map(|at| Damage::Add(at, added)).chain(least).collect()
+            }
+            Damage::Cut(at) => before(at).map(Damage::Cut).collect(),
+        }
+    }
 }
 
 /// How the save handler is called, and what it finds.
@@ -178,103 +241,22 @@ impl Call {
             sync_fails: false,
         }
     }
-}
 
-/// Cases: mostly whole migrations, now and then anything.
-pub fn cases() -> impl Strategy<Value = Case> {
-    let blocks = vec(block(), 1..=MOST_BLOCKS);
-    let steps = prop_oneof![4 => migrations(), 1 => vec(step(), 0..40)];
-    (blocks, steps).prop_map(|(blocks, steps)| Case { blocks, steps })
-}
-
-fn block() -> impl Strategy<Value = Block> {
-    (1..=MOST_PAGES, prop::bool::weighted(0.3))
-        .prop_map(|(pages, left_out)| Block { pages, left_out })
-}
-
-/// One to three migrations one after the other, each with what happens meanwhile.
-fn migrations() -> impl Strategy<Value = Vec<Step>> {
-    let migration = (vec(meanwhile(), 0..4), call(1), vec(step_of_migration(), 0..24), end());
-    let steps = migration.prop_map(|(mut steps, first, course, end)| {
-        steps.push(Step::SaveLive(first));
-        steps.extend(course);
-        steps.extend(end);
-        steps
-    });
-    vec(steps, 1..=3).prop_map(|all| all.concat())
-}
-
-fn end() -> impl Strategy<Value = Vec<Step>> {
-    prop_oneof![
-        6 => call(3).prop_map(|call| vec![Step::SaveLive(call)]),
-        3 => (call(3), load()).prop_map(|(call, load)| vec![Step::SaveLive(call), load]),
-        1 => call(-1).prop_map(|call| vec![Step::SaveLive(call)]),
-    ]
-}
-
-fn step_of_migration() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => call(2).prop_map(Step::SaveLive),
-        3 => Just(Step::SaveBlock),
-        4 => meanwhile(),
-    ]
-}
-
-fn meanwhile() -> impl Strategy<Value = Step> {
-    let place = || (any::<u8>(), any::<u8>());
-    prop_oneof![
-        4 => (place(), any::<u8>(), any::<bool>()).prop_map(|((block, page), byte, filled)| {
-            Step::Write { block, page, byte, filled }
-        }),
-        3 => place().prop_map(|(block, page)| Step::Touch { block, page }),
-    ]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => step_of_migration(),
-        2 => prop_oneof![call(-1), call(1), call(3)].prop_map(Step::SaveLive),
-        1 => block().prop_map(Step::Plug),
-        1 => any::<u8>().prop_map(|block| Step::Unplug { block }),
-        1 => load(),
-        1 => external_list(),
-    ]
-}
-
-fn external_list() -> impl Strategy<Value = Step> {
-    (prop::bool::weighted(0.2), prop::option::weighted(0.7, damage(600)))
-        .prop_map(|(lost, damage)| Step::ExternalList { lost, damage })
-}
-
-fn load() -> impl Strategy<Value = Step> {
-    // Mostly where headers are dense.
-    let damage = prop_oneof![2 => damage(400), 1 => damage(u16::MAX)];
-    (prop_oneof![6 => Just(4_u8), 2 => Just(3), 1 => 2_u8..6], prop::option::weighted(0.5, damage))
-        .prop_map(|(version, damage)| Step::Load { version, damage })
-}
-
-/// Damage before `end`, often of a page.
-fn damage(end: u16) -> impl Strategy<Value = Damage> {
-    let added = prop_oneof![1 => Just(0x10), 2 => 1_u8..];
-    prop_oneof![
-        4 => (0..end, added).prop_map(|(at, added)| Damage::Add(at, added)),
-        1 => (0..end).prop_map(Damage::Cut),
-    ]
-}
-
-fn call(stage: i8) -> impl Strategy<Value = Call> {
-    let limit = prop_oneof![3 => Just(u32::MAX), 3 => 0_u32..20_000, 1 => Just(0)];
-    // About as long as what is left of such guests takes.
-    let downtime = prop_oneof![1 => Just(0), 2 => 0_u32..3_000_000, 1 => any::<u32>()];
-    let fail_in = prop_oneof![12 => Just(0), 1 => 1_u8..8];
-    (limit, 1_u32..1_000_000, downtime, fail_in, prop::bool::weighted(0.03)).prop_map(
-        move |(limit, nanoseconds, max_downtime, fail_in, sync_fails)| Call {
-            stage,
-            limit,
-            nanoseconds,
-            max_downtime,
-            fail_in,
-            sync_fails,
-        },
-    )
+    fn simpler(self) -> Vec<Call> {
+        let free = Call::free(self.stage);
+        let mut all = vec![
+            Call { limit: free.limit, ..self },
+            Call { nanoseconds: free.nanoseconds, ..self },
+            Call { fail_in: free.fail_in, ..self },
+            Call { sync_fails: free.sync_fails, ..self },
+        ];
+        all.extend(lesser(self.max_downtime).map(|max_downtime| Call { max_downtime, ..self }));
+        if self.limit != free.limit {
+            all.extend(lesser(self.limit).map(|limit| Call { limit, ..self }));
+        }
+        let nanoseconds = lesser(self.nanoseconds).filter(|less| *less > 0);
+        all.extend(nanoseconds.map(|nanoseconds| Call { nanoseconds, ..self }));
+        all.retain(|call| *call != self);
+        all
+    }
 }

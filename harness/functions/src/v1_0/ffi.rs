@@ -2,14 +2,14 @@
 
 use libloading::Library;
 use pcram_mirror::v1_0::{GivenBack, Host};
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 use thiserror::Error;
 
 /// What a call gives where the C called `abort()`.
 const ABORTED: i64 = i64::MIN;
 /// No block: what stands for a `last_block` that is NULL.
-const NO_BLOCK: u64 = u64::MAX;
+pub const NO_BLOCK: u64 = u64::MAX;
 
 /// The C called `abort()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -46,39 +46,22 @@ pub struct File {
     pub error: i32,
 }
 
-/// `struct pcram_view` of after.c: the static variables.
-#[derive(Debug)]
-#[repr(C)]
-struct RawView {
-    blocks: u64,
-    order: [u64; 16],
-    lengths: [u64; 16],
-    last_block: u64,
-    last_offset: u64,
-    bytes_transferred: u64,
-    remaining: u64,
-    total: u64,
-    dirty_tracking: i64,
-    dirty_len: u64,
-    dirty: *const u8,
-}
+/// The most blocks in the list.
+pub const MOST_LISTED: usize = 16;
 
-/// `struct pcram_given_back` of before.h.
-#[derive(Debug, Default)]
+/// `struct pcram_view` of after.c: what the static variables of the C, or the mirror's of the same names,
+/// hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-struct RawGivenBack {
-    unmapped: u64,
-    closed: u64,
-    freed: u64,
-}
-
-/// What the static variables of the C, or the mirror's of the same names, hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
-    /// The address and the length of each block in bytes, in the order of the list.
-    pub blocks: Vec<(u64, u64)>,
-    /// The address of `last_block`.
-    pub last_block: Option<u64>,
+pub struct Variables {
+    /// How many blocks are in the list.
+    pub blocks: u64,
+    /// The address of each in bytes, in the order of the list, and 0 behind them.
+    pub order: [u64; MOST_LISTED],
+    /// The length of each in bytes.
+    pub lengths: [u64; MOST_LISTED],
+    /// The address of `last_block`, or [`NO_BLOCK`].
+    pub last_block: u64,
     /// `last_offset` in bytes.
     pub last_offset: u64,
     /// `ram_bytes_transferred()`.
@@ -88,9 +71,18 @@ pub struct View {
     /// `ram_bytes_total()`.
     pub total: u64,
     /// Whether dirty pages are tracked.
-    pub dirty_tracking: bool,
-    /// `phys_dirty`.
-    pub dirty: Vec<u8>,
+    pub dirty_tracking: i64,
+    /// The length of `phys_dirty`.
+    pub dirty_len: u64,
+}
+
+/// `struct pcram_given_back` of before.h.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct RawGivenBack {
+    unmapped: u64,
+    closed: u64,
+    freed: u64,
 }
 
 type Call<A> = unsafe extern "C" fn(*mut File, A) -> i64;
@@ -107,7 +99,7 @@ pub struct Functions {
     load: Call<c_int>,
     /// The list of external blocks, saved and loaded, where there is one.
     external: Option<(unsafe extern "C" fn(*mut File) -> i64, Call<c_int>)>,
-    view: unsafe extern "C" fn(*mut RawView),
+    view: unsafe extern "C" fn(*mut Variables) -> *const u8,
     file: File,
     out: Box<[u8]>,
     // Behind everything that points into it.
@@ -187,14 +179,13 @@ impl Functions {
     /// until [`Functions::reset`] or the end.
     pub unsafe fn alloc(
         &mut self,
-        idstr: &str,
+        idstr: &CStr,
         size: u64,
         room: *mut u8,
         host: Host,
     ) -> Result<u64, Aborted> {
-        let name = CString::new(idstr).expect("a block's name has no NUL");
         // SAFETY: as the caller promises; the name is copied.
-        let came = unsafe { (self.alloc)(name.as_ptr(), size, room, host as c_int) };
+        let came = unsafe { (self.alloc)(idstr.as_ptr(), size, room, host as c_int) };
         returned(came).map(|it| it as u64)
     }
 
@@ -274,29 +265,17 @@ impl Functions {
         Some(came)
     }
 
-    /// Reads the static variables into `view`.
-    pub fn view(&self, view: &mut View) {
-        let mut raw = std::mem::MaybeUninit::<RawView>::uninit();
-        // SAFETY: it fills in what is read below.
-        let raw = unsafe {
-            (self.view)(raw.as_mut_ptr());
-            raw.assume_init_ref()
-        };
-        let blocks = raw.blocks as usize;
-        view.blocks.clear();
-        view.blocks.extend((0..blocks).map(|at| (raw.order[at], raw.lengths[at])));
-        view.last_block = (raw.last_block != NO_BLOCK).then_some(raw.last_block);
-        view.last_offset = raw.last_offset;
-        view.bytes_transferred = raw.bytes_transferred;
-        view.remaining = raw.remaining;
-        view.total = raw.total;
-        view.dirty_tracking = raw.dirty_tracking != 0;
-        view.dirty.clear();
-        if raw.dirty_len > 0 {
-            // SAFETY: the flags are as many, and nothing writes them meanwhile.
-            let dirty = unsafe { std::slice::from_raw_parts(raw.dirty, raw.dirty_len as usize) };
-            view.dirty.extend_from_slice(dirty);
+    /// The static variables, and `phys_dirty`.
+    pub fn variables(&self) -> (Variables, &[u8]) {
+        let mut variables = Variables::default();
+        // SAFETY: it fills them in.
+        let dirty = unsafe { (self.view)(&mut variables) };
+        if variables.dirty_len == 0 {
+            return (variables, &[]);
         }
+        // SAFETY: the flags are as many, and nothing writes them meanwhile.
+        let dirty = unsafe { std::slice::from_raw_parts(dirty, variables.dirty_len as usize) };
+        (variables, dirty)
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 const EIO: i32 = -5;
 
 /// Pages that each block has memory for: a page off its block is still one of nobody's.
-const ROOM: usize = MOST_PAGES as usize;
+pub const ROOM: usize = MOST_PAGES as usize;
 /// The most blocks that there are in the course of a case.
 pub const MOST_ALLOCATED: usize = 12;
 
@@ -95,9 +95,10 @@ fn make_new(bytes: &mut [u8], page: usize) {
 }
 
 impl Memory {
-    /// Whether both hold the same.
-    pub fn is_like(&self, other: &Memory) -> bool {
-        self.bytes == other.bytes
+    /// Whether both hold the same in the rooms of the first blocks.
+    pub fn is_like(&self, other: &Memory, blocks: usize) -> bool {
+        let rooms = ..blocks * ROOM * PAGE as usize;
+        self.bytes[rooms] == other.bytes[rooms]
     }
 
     /// Tells what somebody else has changed: the same pages as in `other`, or any.
@@ -117,20 +118,17 @@ impl Memory {
         &self.bytes[from..from + PAGE as usize]
     }
 
+    /// The number in its block of the page at this offset, where there is memory.
+    pub fn number(offset: u64) -> Option<usize> {
+        usize::try_from(offset / PAGE).ok().filter(|number| *number < ROOM)
+    }
+
     /// The same, where there is one, to be written.
     pub fn page_mut(&mut self, block: usize, offset: u64) -> Option<&mut [u8]> {
-        let offset = usize::try_from(offset).ok().filter(|it| *it <= (ROOM - 1) * PAGE as usize)?;
-        self.changed |= 1 << (block * ROOM + offset / PAGE as usize);
-        Some(&mut self.room(block)[offset..offset + PAGE as usize])
-    }
-}
-
-impl Memory {
-    /// Writes the beginning of a page; whether there is memory.
-    pub fn put(&mut self, block: usize, offset: u64, page: &[u8]) -> bool {
-        let Some(to) = self.page_mut(block, offset) else { return false };
-        to[..page.len()].copy_from_slice(page);
-        true
+        let number = Memory::number(offset)?;
+        self.changed |= 1 << (block * ROOM + number);
+        let from = number * PAGE as usize;
+        Some(&mut self.room(block)[from..from + PAGE as usize])
     }
 }
 
@@ -145,14 +143,69 @@ pub fn write(page: &mut [u8], byte: u8, filled: bool) {
     }
 }
 
+/// What the mirror writes in one call: bytes of its own, and between them pages, which stay where they
+/// are, in the memory.
+#[derive(Debug, Default)]
+pub struct Written {
+    own: Buffer,
+    pages: Vec<Sent>,
+}
+
+/// A page that was sent after so many bytes of the mirror's own.
+#[derive(Debug)]
+struct Sent {
+    after: usize,
+    block: usize,
+    offset: u64,
+}
+
+impl Written {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.own.clear();
+        self.pages.clear();
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.own.len() + self.pages.len() * PAGE as usize
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether these are the bytes.
+    pub fn is(&self, mut bytes: &[u8], memory: &Memory) -> bool {
+        self.len() == bytes.len()
+            && self.parts(memory).all(|part| bytes.split_off(..part.len()) == Some(part))
+    }
+
+    /// Appends the bytes.
+    pub fn append_to(&self, bytes: &mut Vec<u8>, memory: &Memory) {
+        self.parts(memory).for_each(|part| bytes.extend_from_slice(part));
+    }
+
+    fn parts<'a>(&'a self, memory: &'a Memory) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = &self.own[..];
+        let mut behind = 0;
+        let last = &self.own[self.pages.last().map_or(0, |page| page.after)..];
+        let parts = self.pages.iter().flat_map(move |page| {
+            let own = rest.split_off(..page.after - behind).expect("pages stand in their order");
+            behind = page.after;
+            [own, memory.page(page.block, page.offset)]
+        });
+        parts.chain([last])
+    }
+}
+
 /// A stream that the mirror writes, of this memory.
 pub struct Out<'a> {
     /// The memory.
     pub memory: &'a Memory,
-    /// All that was written.
-    pub written: &'a mut Vec<u8>,
-    /// Where the section began.
-    pub section_at: usize,
+    /// All that was written in this call.
+    pub written: &'a mut Written,
     /// How it is called, with `fail_in` counted down.
     pub call: Call,
     /// The file's error, a negative errno, or 0.
@@ -163,7 +216,7 @@ pub struct Out<'a> {
 
 impl Save for Out<'_> {
     fn put(&mut self, bytes: &[u8]) {
-        self.written.extend_from_slice(bytes);
+        self.written.own.extend_from_slice(bytes);
     }
 
     fn rate_limit(&mut self) -> Result<bool, i32> {
@@ -174,7 +227,7 @@ impl Save for Out<'_> {
             }
         }
         match *self.error {
-            0 => Ok((self.written.len() - self.section_at) as u64 > self.call.limit.into()),
+            0 => Ok(self.written.len() as u64 > self.call.limit.into()),
             error => Err(error),
         }
     }
@@ -188,7 +241,7 @@ impl Save for Out<'_> {
     }
 
     fn put_page(&mut self, block: usize, offset: u64) {
-        self.written.extend_from_slice(self.memory.page(block, offset));
+        self.written.pages.push(Sent { after: self.written.own.len(), block, offset });
     }
 
     fn clock_ns(&mut self) -> i64 {
@@ -217,16 +270,22 @@ pub struct In<'a> {
 }
 
 impl In<'_> {
-    /// Reads as much as there is; at its end it has an error.
-    pub fn get(&mut self, to: &mut [u8]) -> usize {
+    /// So many bytes, or as many as there are; at its end it has an error.
+    pub fn take(&mut self, bytes: usize) -> &[u8] {
         let left = &self.stream[self.at..];
-        let read = to.len().min(left.len());
-        if read < to.len() {
+        if left.len() < bytes {
             self.error = EIO;
         }
-        to[..read].copy_from_slice(&left[..read]);
-        self.at += read;
-        read
+        let taken = &left[..bytes.min(left.len())];
+        self.at += taken.len();
+        taken
+    }
+
+    /// Reads as much as there is.
+    pub fn get(&mut self, to: &mut [u8]) -> usize {
+        let taken = self.take(to.len());
+        to[..taken.len()].copy_from_slice(taken);
+        taken.len()
     }
 }
 
@@ -247,7 +306,15 @@ impl Load for Into<'_> {
         self.input.error
     }
 
-    fn write(&mut self, block: usize, offset: u64, page: &[u8]) -> bool {
-        self.memory.put(block, offset, page)
+    fn page(&mut self, block: usize, offset: u64) -> bool {
+        let Some(page) = self.memory.page_mut(block, offset) else { return false };
+        self.input.get(page);
+        true
+    }
+
+    fn fill(&mut self, block: usize, offset: u64, byte: u8) -> bool {
+        let Some(page) = self.memory.page_mut(block, offset) else { return false };
+        page.fill(byte);
+        true
     }
 }

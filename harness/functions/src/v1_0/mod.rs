@@ -3,6 +3,7 @@
 pub mod case;
 pub mod ffi;
 pub mod guest;
+pub mod making;
 pub mod properties;
 pub mod rig;
 pub mod story;
@@ -29,7 +30,7 @@ impl Lockstep for Subject {
     const WATCHED: &'static [Property] = &Property::ALL;
 
     fn cases() -> impl Strategy<Value = Case> {
-        case::cases()
+        making::cases()
     }
 
     fn smaller(case: &Case) -> Vec<Case> {

@@ -1,17 +1,19 @@
 //! What is promised of a migration, whatever the variant, watched from outside.
 
-use super::guest::{In, Memory};
+use super::guest::{In, MOST_ALLOCATED, Memory, ROOM};
 use crate::lockstep::Broken;
 use pcram_mirror::v1_0::bounded::Nowhere;
 use pcram_mirror::v1_0::load::{Incoming, Load};
+use pcram_mirror::v1_0::save::dup_byte;
 use pcram_mirror::v1_0::{PAGE, Property, Ram, Stray, Undefined, Variant};
-use std::collections::BTreeSet;
 
 /// Watches one migration after the other.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// Whether a migration is under way, as QEMU calls it.
     under_way: bool,
+    /// A guest that goes on from where the watched one is.
+    ahead: Option<Ram>,
     /// What was broken, each property once.
     pub broken: Vec<Broken>,
 }
@@ -81,7 +83,8 @@ impl Watch {
 
     /// What is counted, against what a call without limit would send from here.
     fn accounted(&mut self, step: usize, ram: &Ram) {
-        let mut ahead = ram.clone();
+        let ahead = self.ahead.get_or_insert_with(|| Ram::new(ram.variant));
+        ahead.clone_from(ram);
         let counted = ram.ram_save_remaining();
         let most = 2 * ram.list.phys_dirty.len() + 2;
         let sent = (0..most).take_while(|_| matches!(ahead.ram_save_block(&mut Nowhere), Ok(1..)));
@@ -94,7 +97,7 @@ impl Watch {
 
     /// The stream is whole: what it brings to a destination.
     fn ended(&mut self, step: usize, ram: &Ram, memory: &Memory, written: &[u8]) {
-        let mut there = Destination::new(written);
+        let mut there = Destination::new(written, memory);
         let mut incoming = Incoming::new(Variant::Stock, ram.list.clone());
         while there.input.at < written.len() {
             match incoming.ram_load(&mut there, 4) {
@@ -111,18 +114,16 @@ impl Watch {
         for &place in &ram.list.order {
             let block = &ram.list.blocks[place];
             for offset in (0..block.length).step_by(PAGE as usize) {
-                let was_sent = there.sent.contains(&(place, offset));
                 let page = offset / PAGE;
+                let sent = there.sent[place][page as usize];
                 if block.left_out {
-                    if was_sent {
+                    if sent.is_some() {
                         let seen = format!("page {page} of {}", block.idstr);
                         self.broke(Property::LeftOut, step, seen);
                     }
-                } else if !was_sent {
-                    let seen = format!("page {page} of {} was never sent", block.idstr);
-                    self.broke(Property::Complete, step, seen);
-                } else if there.memory.page(place, offset) != memory.page(place, offset) {
-                    let seen = format!("page {page} of {} was sent too early", block.idstr);
+                } else if sent != Some(true) {
+                    let how = if sent.is_none() { "never sent" } else { "sent too early" };
+                    let seen = format!("page {page} of {} was {how}", block.idstr);
                     self.broke(Property::Complete, step, seen);
                 }
             }
@@ -136,19 +137,20 @@ impl Watch {
     }
 }
 
-/// A destination that loads, and knows which pages came.
+/// A destination that loads, and knows of each page that came whether the last one is what the source
+/// holds.
 struct Destination<'a> {
     input: In<'a>,
-    memory: Memory,
-    sent: BTreeSet<(usize, u64)>,
+    source: &'a Memory,
+    sent: [[Option<bool>; ROOM]; MOST_ALLOCATED],
 }
 
 impl<'a> Destination<'a> {
-    fn new(stream: &'a [u8]) -> Destination<'a> {
+    fn new(stream: &'a [u8], source: &'a Memory) -> Destination<'a> {
         Destination {
             input: In { stream, at: 0, error: 0 },
-            memory: Memory::default(),
-            sent: BTreeSet::new(),
+            source,
+            sent: [[None; ROOM]; MOST_ALLOCATED],
         }
     }
 }
@@ -162,8 +164,17 @@ impl Load for Destination<'_> {
         self.input.error
     }
 
-    fn write(&mut self, block: usize, offset: u64, page: &[u8]) -> bool {
-        self.sent.insert((block, offset));
-        self.memory.put(block, offset, page)
+    fn page(&mut self, block: usize, offset: u64) -> bool {
+        let Some(number) = Memory::number(offset) else { return false };
+        let same = self.input.take(PAGE as usize) == self.source.page(block, offset);
+        self.sent[block][number] = Some(same);
+        true
+    }
+
+    fn fill(&mut self, block: usize, offset: u64, byte: u8) -> bool {
+        let Some(number) = Memory::number(offset) else { return false };
+        let same = dup_byte(self.source.page(block, offset)) == Some(byte);
+        self.sent[block][number] = Some(same);
+        true
     }
 }

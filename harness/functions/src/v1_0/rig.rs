@@ -3,11 +3,18 @@
 mod loads;
 
 use super::case::{Block, Call, Case, Step};
-use super::ffi::{Aborted, Functions, View};
-use super::guest::{Buffer, MOST_ALLOCATED, Memory, Out, write};
+use super::ffi::{Aborted, Functions, NO_BLOCK, Variables};
+use super::guest::{Buffer, MOST_ALLOCATED, Memory, Out, Written, write};
 use super::properties::Watch;
 use crate::lockstep::{Difference, Outcome, same};
 use pcram_mirror::v1_0::{Host, PAGE, Ram, Undefined, Variant};
+use std::ffi::CStr;
+
+/// The blocks' names. They come so often that they are not made anew each time.
+const NAMES: [&CStr; MOST_ALLOCATED] = [
+    c"block0", c"block1", c"block2", c"block3", c"block4", c"block5", c"block6", c"block7",
+    c"block8", c"block9", c"block10", c"block11",
+];
 
 /// Runs a case. Without functions, only the mirror runs and the properties are watched.
 ///
@@ -25,10 +32,9 @@ pub fn run(
         memory: Memory::default(),
         c_memory: Memory::default(),
         loading: None,
+        call: Written::default(),
         written: Buffer::default(),
-        begun: 0,
         error: 0,
-        views: Default::default(),
         watch: Watch::default(),
         outcome: Outcome::default(),
         step: 0,
@@ -46,13 +52,11 @@ struct Rig<'a> {
     c_memory: Memory,
     /// The block of the page that was loaded last.
     loading: Option<usize>,
-    /// All that the mirror wrote.
+    /// What the mirror wrote in the last call.
+    call: Written,
+    /// All that it wrote since the last stage 1, where no functions wrote the same.
     written: Buffer,
-    /// Where the last stage 1 began in it.
-    begun: usize,
     error: i32,
-    /// Room for what the C's and the mirror's variables hold.
-    views: [View; 2],
     watch: Watch,
     outcome: Outcome,
     step: usize,
@@ -101,19 +105,20 @@ impl Rig<'_> {
     fn plug(&mut self, block: Block) -> Result<(), Difference> {
         let size = u64::from(block.pages.max(1)) * PAGE;
         let place = self.ram.list.blocks.len();
-        let idstr = format!("block{place}");
+        let name = NAMES[place];
+        let idstr = name.to_str().expect("a name of ours is in ASCII");
         let host = match block.left_out && self.ram.variant.leaves_out() {
             true => Host::File,
             false if place.is_multiple_of(2) => Host::Given,
             false => Host::Allocated,
         };
-        let came = self.ram.list.alloc(&idstr, size, host);
+        let came = self.ram.list.alloc(idstr, size, host);
         let came = came.map(|block| self.ram.list.blocks[block].offset);
         self.watch.interrupted();
         if let Some(functions) = &mut self.functions {
             let room = self.c_memory.room(place).as_mut_ptr();
             // SAFETY: the room is larger than any block, and lives as long as the rig.
-            let c = unsafe { functions.alloc(&idstr, size, room, host) };
+            let c = unsafe { functions.alloc(name, size, room, host) };
             self.agree("what allocates a block", c, came)?;
         }
         self.end(came.err());
@@ -165,14 +170,12 @@ impl Rig<'_> {
             // As a new file.
             self.written.clear();
             self.error = 0;
-            self.begun = 0;
         }
-        let before = self.written.len();
+        self.call.clear();
         let came = {
             let mut out = Out {
                 memory: &self.memory,
-                written: &mut self.written,
-                section_at: before,
+                written: &mut self.call,
                 call,
                 error: &mut self.error,
                 clock_at: 0,
@@ -186,7 +189,8 @@ impl Rig<'_> {
             if call.stage == 1 {
                 (file.out_len, file.error) = (0, 0);
             }
-            file.section_at = file.out_len;
+            let before = file.out_len;
+            file.section_at = before;
             file.xfer_limit = call.limit.into();
             file.fail_in = call.fail_in.into();
             (file.clock, file.clock_at) = ([0, call.nanoseconds.into()], 0);
@@ -197,19 +201,15 @@ impl Rig<'_> {
             self.agree("ram_save_live()", c, came.map(i64::from))?;
             self.same_bytes(before)?;
         }
-        self.compare()?;
-        let Rig { watch, ram, memory, written, .. } = self;
-        watch.saved(self.step, ram, memory, written, call.stage, came, self.error);
-        Ok(())
+        self.saved(call.stage, came)
     }
 
     fn save_block(&mut self) -> Result<(), Difference> {
-        let before = self.written.len();
+        self.call.clear();
         let came = {
             let mut out = Out {
                 memory: &self.memory,
-                written: &mut self.written,
-                section_at: before,
+                written: &mut self.call,
                 call: Call::free(2),
                 error: &mut self.error,
                 clock_at: 0,
@@ -219,15 +219,30 @@ impl Rig<'_> {
         self.end_of_c(came.err());
         if self.functions.is_some() && comparable(came.err()) {
             let functions = self.functions.as_deref_mut().expect("it is some");
+            let before = functions.file().out_len;
             // SAFETY: the mirror does nothing here that is not defined.
             let c = unsafe { functions.save_block() };
             self.agree("ram_save_block()", c, came.map(|sent| sent as i64))?;
             self.same_bytes(before)?;
         }
+        self.saved(2, came.map(|_| 0))
+    }
+
+    /// A call that saved came to this.
+    fn saved(&mut self, stage: i8, came: Result<i32, Undefined>) -> Result<(), Difference> {
+        if self.functions.is_none() {
+            self.call.append_to(&mut self.written, &self.memory);
+        }
         self.compare()?;
-        let Rig { watch, ram, memory, written, .. } = self;
-        watch.saved(self.step, ram, memory, written, 2, came.map(|_| 0), self.error);
+        let mut watch = std::mem::take(&mut self.watch);
+        watch.saved(self.step, &self.ram, &self.memory, self.written(), stage, came, self.error);
+        self.watch = watch;
         Ok(())
+    }
+
+    /// All that was written since the last stage 1.
+    fn written(&self) -> &[u8] {
+        self.functions.as_deref().map_or(&self.written[..], Functions::written)
     }
 
     /// A block that was not freed.
@@ -266,28 +281,28 @@ impl Rig<'_> {
         }
     }
 
-    fn same_bytes(&self, before: usize) -> Result<(), Difference> {
+    /// What the call wrote on both sides; the C's begins at `before`.
+    fn same_bytes(&self, before: u64) -> Result<(), Difference> {
         let Some(functions) = &self.functions else { return Ok(()) };
-        let (c, mirror) = (functions.written(), &self.written[..]);
-        match c.len() == mirror.len() && c[before..] == mirror[before..] {
-            true => Ok(()),
-            false => Err(self.differ("bytes", written(c, before), written(mirror, before))),
+        let c = functions.written().get(before as usize..).unwrap_or_default();
+        if self.call.is(c, &self.memory) {
+            return Ok(());
         }
+        let mut mirror = Vec::new();
+        self.call.append_to(&mut mirror, &self.memory);
+        Err(self.differ("bytes", told(c), told(&mirror)))
     }
 
     /// The variables of both sides, where the C still has any.
-    fn compare(&mut self) -> Result<(), Difference> {
-        if self.functions.is_none() || self.outcome.ended.is_some() {
+    fn compare(&self) -> Result<(), Difference> {
+        let Some(functions) = &self.functions else { return Ok(()) };
+        if self.outcome.ended.is_some() {
             return Ok(());
         }
-        let [mut c, mut mirror] = std::mem::take(&mut self.views);
-        if let Some(functions) = &self.functions {
-            functions.view(&mut c);
-        }
-        view(&self.ram, &mut mirror);
-        let came = same(self.step, "variables", &c, &mirror);
-        self.views = [c, mirror];
-        came
+        let mirror = variables(&self.ram);
+        let (c, c_dirty) = functions.variables();
+        self.same("variables", c, mirror)?;
+        self.same("`phys_dirty`", c_dirty, &self.ram.list.phys_dirty[..mirror.dirty_len as usize])
     }
 
     fn same<T: PartialEq + std::fmt::Debug>(
@@ -313,24 +328,28 @@ fn comparable(undefined: Option<Undefined>) -> bool {
     }
 }
 
-fn written(bytes: &[u8], from: usize) -> String {
-    let bytes = bytes.get(from..).unwrap_or_default();
+fn told(bytes: &[u8]) -> String {
     let shown: Vec<_> = bytes.iter().take(48).map(|byte| format!("{byte:02x}")).collect();
     format!("{} bytes: {}", bytes.len(), shown.join(" "))
 }
 
 /// What the mirror's variables hold.
-fn view(ram: &Ram, view: &mut View) {
+fn variables(ram: &Ram) -> Variables {
     let list = &ram.list;
-    view.blocks.clear();
-    view.blocks.extend(list.iter().map(|block| (block.offset, block.length)));
-    view.last_block = ram.last_block.map(|block| list.blocks[block].offset);
-    view.last_offset = ram.last_offset;
-    view.bytes_transferred = ram.bytes_transferred;
-    view.remaining = ram.ram_save_remaining() * PAGE;
-    view.total = ram.ram_bytes_total();
-    view.dirty_tracking = ram.dirty_tracking;
-    let pages = (list.last_ram_offset() / PAGE) as usize;
-    view.dirty.clear();
-    view.dirty.extend_from_slice(&list.phys_dirty[..pages]);
+    let mut variables = Variables {
+        blocks: list.order.len() as u64,
+        last_block: ram.last_block.map_or(NO_BLOCK, |block| list.blocks[block].offset),
+        last_offset: ram.last_offset,
+        bytes_transferred: ram.bytes_transferred,
+        remaining: ram.ram_save_remaining() * PAGE,
+        total: ram.ram_bytes_total(),
+        dirty_tracking: ram.dirty_tracking.into(),
+        dirty_len: list.last_ram_offset() / PAGE,
+        ..Variables::default()
+    };
+    for (at, block) in list.iter().enumerate() {
+        variables.order[at] = block.offset;
+        variables.lengths[at] = block.length;
+    }
+    variables
 }

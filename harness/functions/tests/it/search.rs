@@ -61,6 +61,50 @@ fn as_posted_each_property_has_a_small_case_that_breaks_it() {
     }
 }
 
+#[test]
+fn each_case_can_be_made_smaller_down_to_a_guest_of_one_page() {
+    let mut seen = 0;
+    let mut subject = Recorded(Vec::new());
+    search(&mut subject, 300, 1, |_| {}).unwrap();
+    for mut case in subject.0 {
+        while let Some(smaller) = case.smaller().into_iter().next() {
+            case = smaller;
+            seen += 1;
+        }
+        assert_eq!((case.steps.len(), case.blocks.len(), case.blocks[0].pages), (0, 1, 1));
+    }
+    assert!(seen > 300 * 15, "{seen}");
+}
+
+/// Keeps the cases that it is given.
+struct Recorded(Vec<v1_0::Case>);
+
+impl Lockstep for Recorded {
+    type Case = v1_0::Case;
+    const WATCHED: &'static [Property] = &[];
+
+    fn cases() -> impl Strategy<Value = v1_0::Case> {
+        v1_0::Subject::cases()
+    }
+
+    fn smaller(case: &v1_0::Case) -> Vec<v1_0::Case> {
+        v1_0::Subject::smaller(case)
+    }
+
+    fn tell(&self, _: &v1_0::Case) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn run(&mut self, case: &v1_0::Case, _: bool) -> Result<Outcome, Difference> {
+        case.check().expect("a case that is made can be run");
+        for smaller in case.smaller() {
+            assert!(smaller != *case && smaller.check().is_ok(), "{case:?} becomes {smaller:?}");
+        }
+        self.0.push(case.clone());
+        Ok(Outcome::default())
+    }
+}
+
 /// A subject whose every case panics where the mirror has a fault.
 struct Faulty;
 

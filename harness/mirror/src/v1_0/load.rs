@@ -16,8 +16,11 @@ pub trait Load {
     fn get(&mut self, to: &mut [u8]) -> usize;
     /// The file's error, a negative errno, or 0 (`qemu_file_get_error`).
     fn error(&self) -> i32;
-    /// Writes a page of the block at this offset, which may be outside it; whether there is memory.
-    fn write(&mut self, block: usize, offset: u64, page: &[u8]) -> bool;
+    /// Reads a page of the block at this offset, which may be outside it, as far as the stream goes;
+    /// whether there is memory.
+    fn page(&mut self, block: usize, offset: u64) -> bool;
+    /// Writes such a page, of one byte alone; whether there is memory.
+    fn fill(&mut self, block: usize, offset: u64, byte: u8) -> bool;
 
     /// A byte, 0 at the end (`qemu_get_byte`).
     fn byte(&mut self) -> u8 {
@@ -34,13 +37,12 @@ pub trait Load {
     /// # Errors
     ///
     /// Where the stream ends within it.
-    fn idstr(&mut self) -> Result<Vec<u8>, Undefined> {
-        let mut id = vec![0; usize::from(self.byte())];
-        if self.get(&mut id) < id.len() {
+    fn idstr<'a>(&mut self, id: &'a mut [u8; NAME]) -> Result<&'a [u8], Undefined> {
+        let id = &mut id[..usize::from(self.byte())];
+        if self.get(id) < id.len() {
             return Err(Undefined::Unread);
         }
-        id.truncate(id.iter().position(|&byte| byte == 0).unwrap_or(id.len()));
-        Ok(id)
+        Ok(&id[..id.iter().position(|&byte| byte == 0).unwrap_or(id.len())])
     }
 }
 
@@ -138,8 +140,9 @@ impl Incoming {
         if version_id == 3 {
             return Ok(total == self.list.iter().map(|block| block.length).sum::<u64>());
         }
+        let mut id = [0; NAME];
         while total != 0 {
-            let id = f.idstr()?;
+            let id = f.idstr(&mut id)?;
             let length = f.be64();
             match self.list.iter().find(|block| block.idstr.as_bytes() == id) {
                 Some(block) if block.length == length => {}
@@ -158,7 +161,8 @@ impl Incoming {
         flags: u64,
     ) -> Result<Option<(usize, u64)>, Undefined> {
         if flags & RAM_SAVE_FLAG_CONTINUE == 0 {
-            let id = f.idstr()?;
+            let mut id = [0; NAME];
+            let id = f.idstr(&mut id)?;
             let named = |&&block: &&usize| self.list.blocks[block].idstr.as_bytes() == id;
             self.block = self.list.order.iter().find(named).copied();
         }
@@ -182,17 +186,13 @@ impl Incoming {
         if offset >= length {
             self.stray.get_or_insert(Stray { offset, length, used: true });
         }
-        let mut page = [0; PAGE as usize];
-        let read = if compress {
-            page.fill(f.byte());
-            page.len()
+        let has_memory = if compress {
+            let byte = f.byte();
+            f.fill(block, offset, byte)
         } else {
-            f.get(&mut page)
+            f.page(block, offset)
         };
-        match f.write(block, offset, &page[..read]) {
-            true => Ok(()),
-            false => Err(Undefined::Wild(offset)),
-        }
+        if has_memory { Ok(()) } else { Err(Undefined::Wild(offset)) }
     }
 }
 
@@ -213,7 +213,10 @@ mod tests {
         fn error(&self) -> i32 {
             0
         }
-        fn write(&mut self, _: usize, _: u64, _: &[u8]) -> bool {
+        fn page(&mut self, _: usize, _: u64) -> bool {
+            true
+        }
+        fn fill(&mut self, _: usize, _: u64, _: u8) -> bool {
             true
         }
     }

@@ -1,7 +1,7 @@
 //! The list of RAM blocks, and which of their pages are dirty: exec.c and cpu-all.h.
 
 use super::{MIGRATION_DIRTY_FLAG, PAGE, Undefined, Variant};
-use std::sync::Arc;
+use std::rc::Rc;
 
 /// Where the memory of a block comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct GivenBack {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RamBlock {
     /// Its name in the stream (`idstr`).
-    pub idstr: Arc<str>,
+    pub idstr: Rc<str>,
     /// Where it begins in ram_addr space, in bytes.
     pub offset: u64,
     /// Its length in bytes.
@@ -69,7 +69,7 @@ impl RamBlock {
 }
 
 /// The RAM list (`ram_list`). A block is known by its place among all that there were.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct RamList {
     /// Every block that there was, in the order in which they came.
     pub blocks: Vec<RamBlock>,
@@ -77,6 +77,22 @@ pub struct RamList {
     pub order: Vec<usize>,
     /// A byte of dirty flags for each page of ram_addr space (`ram_list.phys_dirty`).
     pub phys_dirty: Vec<u8>,
+}
+
+impl Clone for RamList {
+    fn clone(&self) -> RamList {
+        let mut list = RamList::default();
+        list.clone_from(self);
+        list
+    }
+
+    /// Into the memory that this list has: whoever looks ahead at each step would ask for some each time.
+    fn clone_from(&mut self, other: &RamList) {
+        let RamList { blocks, order, phys_dirty } = other;
+        self.blocks.clone_from(blocks);
+        self.order.clone_from(order);
+        self.phys_dirty.clone_from(phys_dirty);
+    }
 }
 
 impl RamList {
@@ -181,6 +197,13 @@ impl RamList {
     /// the last page nothing is.
     pub fn is_dirty(&self, addr: u64) -> bool {
         self.phys_dirty.get(page_index(addr)).is_some_and(|flags| flags & MIGRATION_DIRTY_FLAG != 0)
+    }
+
+    /// How many pages of a block are dirty for migration.
+    pub fn dirty_pages(&self, block: &RamBlock) -> u64 {
+        let flags = self.phys_dirty.iter().skip(page_index(block.offset));
+        let flags = flags.take(page_index(block.length));
+        flags.filter(|&flags| flags & MIGRATION_DIRTY_FLAG != 0).count() as u64
     }
 
     /// Makes a page dirty for all (`cpu_physical_memory_set_dirty`).

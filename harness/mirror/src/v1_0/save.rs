@@ -54,7 +54,7 @@ pub trait Save {
 }
 
 /// The RAM of a guest on its way out: the list, and arch_init.c's static variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Ram {
     /// Whose code it is.
     pub variant: Variant,
@@ -72,6 +72,18 @@ pub struct Ram {
     pub strays: [Option<Stray>; 2],
     /// How often the loop was called.
     pub loops: u64,
+}
+
+impl Clone for Ram {
+    fn clone(&self) -> Ram {
+        Ram { list: self.list.clone(), ..*self }
+    }
+
+    fn clone_from(&mut self, other: &Ram) {
+        let mut list = std::mem::take(&mut self.list);
+        list.clone_from(&other.list);
+        *self = Ram { list, ..*other };
+    }
 }
 
 impl Ram {
@@ -221,8 +233,7 @@ impl Ram {
     /// The pages that are yet to be sent (`ram_save_remaining`).
     pub fn ram_save_remaining(&self) -> u64 {
         let counted = self.list.iter().filter(|block| !block.left_out);
-        let pages = counted.flat_map(|block| (block.offset..block.end()).step_by(PAGE as usize));
-        pages.filter(|&addr| self.list.is_dirty(addr)).count() as u64
+        counted.map(|block| self.list.dirty_pages(block)).sum()
     }
 
     /// What a user is told of the RAM that is to be sent, in bytes (`ram_bytes_total`).
@@ -335,7 +346,7 @@ impl Ram {
 }
 
 /// The byte that a page repeats (`is_dup_page`).
-fn dup_byte(page: &[u8]) -> Option<u8> {
+pub fn dup_byte(page: &[u8]) -> Option<u8> {
     let first = *page.first()?;
     // A page is its own beginning, moved by a byte, where all bytes are alike.
     (page[1..] == page[..page.len() - 1]).then_some(first)

@@ -16,7 +16,7 @@ impl Rig<'_> {
         let mut stream = Buffer::default();
         match version {
             3 => self.put_version_3(&mut stream),
-            _ => stream.extend_from_slice(&self.written),
+            _ => stream.extend_from_slice(self.written()),
         }
         damaged(&mut stream, damage);
         self.watch.interrupted();
@@ -54,8 +54,9 @@ impl Rig<'_> {
                 break;
             }
         }
-        // Once for all sections: it is all memory.
-        if called && !self.memory.is_like(&self.c_memory) {
+        // Once for all sections: it is much memory.
+        let blocks = self.ram.list.blocks.len();
+        if called && !self.memory.is_like(&self.c_memory, blocks) {
             return Err(self.differ("memory", "other bytes".into(), "its own".into()));
         }
         if let Some(functions) = &mut self.functions {
@@ -91,16 +92,17 @@ impl Rig<'_> {
         lost: bool,
         damage: Option<Damage>,
     ) -> Result<(), Difference> {
-        let mut list = Buffer::default();
+        self.call.clear();
         let mut out = Out {
             memory: &self.memory,
-            written: &mut list,
-            section_at: 0,
+            written: &mut self.call,
             call: Call::free(2),
             error: &mut 0,
             clock_at: 0,
         };
         self.ram.ram_save_external_list(&mut out);
+        let mut list = Buffer::default();
+        self.call.append_to(&mut list, &self.memory);
         let name = self.ram.ram_external_block_name().is_some();
         if let Some(functions) = &mut self.functions {
             let mut c = Buffer::default();
