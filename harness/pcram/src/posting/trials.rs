@@ -10,6 +10,7 @@ use regex::Regex;
 use super::base::{Named, Range, tagged};
 use super::mend::{Mended, MendedPatch, Stat};
 use crate::check::Finding;
+use crate::event::Verdict;
 
 /// The rows that this file tries.
 pub const OWN: [&str; 3] = ["posting.statistics", "posting.applies", "posting.applies-elsewhere"];
@@ -83,7 +84,12 @@ fn applies(git: &Repository, mended: &Mended, range: &Range) -> Result<Finding> 
 fn elsewhere(git: &Repository, mended: &Mended, range: &Range) -> Result<Finding> {
     let mut takes = Vec::new();
     let mut refuses = Vec::new();
-    for tag in tagged(git, range.base.time)? {
+    let tags = tagged(git, range.base.time)?;
+    if tags.is_empty() {
+        let summary = "this git has no tag of the year around it; a clone with tags tells".into();
+        return Ok(Finding { verdict: Verdict::NotTried, summary, evidence: Vec::new() });
+    }
+    for tag in tags {
         let name = tag.tag.clone().unwrap_or_default();
         match refused(git, mended, &tag)? {
             None => takes.push(name),
@@ -138,7 +144,6 @@ fn refused(git: &Repository, mended: &Mended, commit: &Named) -> Result<Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Verdict;
     use crate::posting::mend::mend;
     use pcram_posting::letter::read;
     use pcram_posting::series::posting;
@@ -162,5 +167,22 @@ mod tests {
         assert_eq!(judged(" 1 file changed, 1 insertion(+)").verdict, Verdict::Held);
         assert_eq!(judged(" 1 file changed, 2 insertions(+)").verdict, Verdict::Failed);
         assert_eq!(judged("").verdict, Verdict::Failed);
+    }
+
+    #[test]
+    fn a_git_without_tags_tells_nothing_of_other_trees() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Repository::init(dir.path()).unwrap();
+        let named = || Named { id: String::new(), tag: None, time: 1_323_000_000 };
+        let range = Range {
+            oldest: named(),
+            base: named(),
+            newest: named(),
+            tags: Vec::new(),
+            count: 1,
+            looked_at: 1,
+        };
+        let found = elsewhere(&git, &mended(""), &range).unwrap();
+        assert_eq!(found.verdict, Verdict::NotTried);
     }
 }
