@@ -40,8 +40,23 @@ impl DirtyRate {
         let ram_file = trial.ram_file_args(&trial.ram_file()?);
         let stock = rates(trial, trial.stock()?, "stock", &[]).context("with the stock QEMU")?;
         let patched = rates(trial, trial.patched(), "patched", &ram_file);
-        Ok(judge(trial.block(), stock, patched.context("with the patched QEMU")?))
+        let patched = patched.context("with the patched QEMU")?;
+        let alone = alone(trial, &ram_file).context("with the patched QEMU without a DIMM")?;
+        Ok(judge(trial.block(), stock, patched, alone))
     }
+}
+
+/// The rate that the patched QEMU tells where no block is left that it could sample.
+fn alone(trial: &Trial, ram_file: &[String]) -> Result<i64> {
+    let mut launch = trial.launch();
+    launch.extra.extend(ram_file.iter().cloned());
+    let mut machine = Machine::start(trial.patched(), &launch, &trial.folder.join("alone"))?;
+    machine.guest.ready()?;
+    machine.guest.dirty()?;
+    machine.guest.sweeps(1)?;
+    let rate = rate(&mut machine)?;
+    machine.kill()?;
+    Ok(rate)
 }
 
 fn rates(trial: &Trial, binary: &Binary, side: &str, ram_file: &[String]) -> Result<Rates> {
@@ -78,7 +93,7 @@ fn rate(machine: &mut Machine) -> Result<i64> {
     }
 }
 
-fn judge(block: &str, stock: Rates, patched: Rates) -> Finding {
+fn judge(block: &str, stock: Rates, patched: Rates, alone: i64) -> Finding {
     let mut wrong = Vec::new();
     if stock.ram <= 0 || stock.dimm <= 0 {
         let Rates { ram, dimm } = stock;
@@ -91,9 +106,12 @@ fn judge(block: &str, stock: Rates, patched: Rates) -> Finding {
     if patched.dimm <= 0 {
         wrong.push(format!("patched: {} MiB/s of a DIMM that is written", patched.dimm));
     }
+    if alone != 0 {
+        wrong.push(format!("patched: {alone} MiB/s where it has no block to sample, not 0"));
+    }
     let summary = format!(
         "calc-dirty-rate tells {} MiB/s while the guest writes all its RAM (stock: {}), and {} while \
-         it writes a DIMM ({})",
+         it writes a DIMM ({}); without one {alone}",
         patched.ram, stock.ram, patched.dimm, stock.dimm
     );
     Finding::new(wrong, summary)
@@ -105,10 +123,10 @@ mod tests {
 
     #[test]
     fn a_rate_of_the_block_and_a_dimm_without_one_are_found_out() {
-        let judged = |stock: [i64; 2], patched: [i64; 2]| {
-            let rates = |[ram, dimm]: [i64; 2]| Rates { ram, dimm };
-            judge("pc.ram", rates(stock), rates(patched)).summary
-        };
+        let rates = |[ram, dimm]: [i64; 2]| Rates { ram, dimm };
+        let judged = |stock, patched| judge("pc.ram", rates(stock), rates(patched), 0).summary;
+        let none = judge("pc.ram", rates([130, 120]), rates([0, 120]), -1);
+        assert_eq!(none.summary, "patched: -1 MiB/s where it has no block to sample, not 0");
         assert!(judged([130, 120], [0, 120]).starts_with("calc-dirty-rate tells 0 MiB/s"));
         let counted = judged([130, 120], [130, 120]);
         assert_eq!(counted, "patched: 130 MiB/s, though only pc.ram is written");

@@ -19,6 +19,7 @@ pub mod visible;
 pub mod watched;
 
 mod accounting;
+mod backend;
 mod both_set;
 mod capability_refused;
 mod convergence;
@@ -47,6 +48,7 @@ mod own_test;
 mod party;
 mod prefilled;
 mod refusal;
+mod reset;
 mod restore;
 mod sampled;
 mod snapshot_warning;

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::accounting::Accounting;
+use super::backend::Backend;
 use super::both_set::BothSet;
 use super::capability_refused::CapabilityRefused;
 use super::convergence::Convergence;
@@ -26,6 +27,7 @@ use super::other_targets::OtherTargets;
 use super::own_test::OwnTest;
 use super::prefilled::Prefilled;
 use super::refusal::Refusal;
+use super::reset::Reset;
 use super::restore::Restore;
 use super::sampled::Sampled;
 use super::snapshot_warning::SnapshotWarning;
@@ -46,6 +48,8 @@ use serde::Deserialize;
 pub enum Procedure {
     /// The patched help offers the option; stock refuses it.
     Option(Offered),
+    /// The object behind the option tells its file, and nobody else makes one.
+    Backend(Backend),
     /// A file that was filled beforehand is what the guest finds.
     Prefilled(Prefilled),
     /// What the guest wrote is read from the file by this process.
@@ -90,6 +94,8 @@ pub enum Procedure {
     Mismatch(Mismatch),
     /// A destination that waits leaves its RAM file alone.
     Waiting(Waiting),
+    /// What is put into RAM at each reset, and a snapshot.
+    Reset(Reset),
     /// Back to a snapshot, with the RAM of that moment, code included.
     Restore(Restore),
     /// A snapshot says that the RAM is not in it.
@@ -119,6 +125,7 @@ impl Procedure {
     pub(super) fn run(&self, trial: &Trial) -> Result<Finding> {
         match self {
             Procedure::Option(it) => it.check(trial),
+            Procedure::Backend(it) => it.check(trial),
             Procedure::Prefilled(it) => it.check(trial),
             Procedure::Visible(it) => it.check(trial),
             Procedure::Sampled(it) => it.check(trial),
@@ -141,6 +148,7 @@ impl Procedure {
             Procedure::LinuxMoves(it) => it.check(trial),
             Procedure::Mismatch(it) => it.check(trial),
             Procedure::Waiting(it) => it.check(trial),
+            Procedure::Reset(it) => it.check(trial),
             Procedure::Restore(it) => it.check(trial),
             Procedure::SnapshotWarning(it) => it.check(trial),
             Procedure::Crossing(it) => it.check(trial),
