@@ -1,11 +1,18 @@
-//! What it is to drive a tree's functions and their mirror through the same steps.
+//! What it is to drive a tree's functions and their mirror through the same steps; and what functions of a
+//! kind have to offer for it.
 
-use pcram_mirror::v1_0::Property;
+use crate::extract::ExtractError;
+use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::io;
+use std::path::Path;
 use thiserror::Error;
+
+/// Bytes that a stream may have: many times what the largest case writes.
+pub(crate) const STREAM: usize = 8 << 20;
 
 /// Functions, or none, and their mirror.
 pub trait Lockstep {
@@ -31,6 +38,130 @@ pub trait Lockstep {
     ///
     /// Where the two sides differ.
     fn run(&mut self, case: &Self::Case, functions: bool) -> Result<Outcome, Difference>;
+}
+
+/// Functions that belong together in QEMU, and are taken out of its trees together.
+pub trait Kind {
+    /// What they are called, in a word.
+    const NAME: &'static str;
+    /// The same, as it is told.
+    const TITLE: &'static str;
+    /// The properties that are watched.
+    const WATCHED: &'static [Property];
+
+    /// What the mirror has to know of the tree that they come from.
+    type Tree: Copy + Debug + PartialEq + Serialize + DeserializeOwned;
+    /// The functions, compiled and loaded.
+    type Functions;
+    /// What they are driven through.
+    type Case: Clone + Debug + Serialize + DeserializeOwned;
+    /// What both sides need beside it, and what goes from case to case.
+    type Room;
+
+    /// Those of a tree; `file` gives what a file has, where the tree has it. None where the tree has
+    /// functions of other kinds.
+    ///
+    /// # Errors
+    ///
+    /// Where a function is not found, or where the parser was not sure of it.
+    fn unit(
+        file: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Unit<Self::Tree>>, ExtractError>;
+
+    /// Whose code it is.
+    fn variant(tree: Self::Tree) -> Variant;
+
+    /// Loads a unit that was compiled to a shared object.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be loaded, or lacks a function.
+    fn load(object: &Path) -> Result<Self::Functions, libloading::Error>;
+
+    /// Room for cases.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    fn room() -> io::Result<Self::Room>;
+
+    /// Cases of all kinds.
+    fn cases() -> impl Strategy<Value = Self::Case>;
+
+    /// Whether a case is one that can be run, from wherever it comes.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    fn check(case: &Self::Case) -> Result<(), &'static str>;
+
+    /// A case with one thing less, in every way.
+    fn smaller(case: &Self::Case) -> Vec<Self::Case>;
+
+    /// The case in words, a line each.
+    fn tell(tree: Self::Tree, case: &Self::Case) -> Vec<String>;
+
+    /// Drives both through a case.
+    ///
+    /// # Errors
+    ///
+    /// Where the two sides differ.
+    fn run(
+        tree: Self::Tree,
+        functions: Option<&mut Self::Functions>,
+        room: &mut Self::Room,
+        case: &Self::Case,
+    ) -> Result<Outcome, Difference>;
+}
+
+/// C of a tree that compiles alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit<T> {
+    /// What the tree has.
+    pub tree: T,
+    /// The text.
+    pub text: String,
+}
+
+/// The functions of one tree, and their mirror.
+pub struct Subject<K: Kind> {
+    tree: K::Tree,
+    functions: Option<K::Functions>,
+    room: K::Room,
+}
+
+impl<K: Kind> Subject<K> {
+    /// The functions, where they are at hand, beside their mirror.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no room for cases.
+    pub fn new(tree: K::Tree, functions: Option<K::Functions>) -> io::Result<Subject<K>> {
+        Ok(Subject { tree, functions, room: K::room()? })
+    }
+}
+
+impl<K: Kind> Lockstep for Subject<K> {
+    type Case = K::Case;
+
+    const WATCHED: &'static [Property] = K::WATCHED;
+
+    fn cases() -> impl Strategy<Value = K::Case> {
+        K::cases()
+    }
+
+    fn smaller(case: &K::Case) -> Vec<K::Case> {
+        K::smaller(case)
+    }
+
+    fn tell(&self, case: &K::Case) -> Vec<String> {
+        K::tell(self.tree, case)
+    }
+
+    fn run(&mut self, case: &K::Case, functions: bool) -> Result<Outcome, Difference> {
+        let functions = self.functions.as_mut().filter(|_| functions);
+        K::run(self.tree, functions, &mut self.room, case)
+    }
 }
 
 /// The functions and the mirror differ.

@@ -6,6 +6,11 @@ use pcram_mirror::ram::Tree;
 /// The macros of lists, which are taken whole.
 const QUEUE: &str = "include/qemu/queue.h";
 
+/// Whether a tree is one of those that have migration/, from 2.3 on.
+pub(crate) fn is_of_today(file: &dyn Fn(&str) -> Option<String>) -> bool {
+    file("migration/ram.c").is_some()
+}
+
 pub(crate) struct Pool<'a> {
     files: Vec<Definitions<'a>>,
     queue: &'a str,

@@ -2,14 +2,19 @@
 
 use super::{has_source, on_1_0};
 use pcram::cache::Cache;
-use pcram::functions::{Unit, load_around, load_dirty, load_loader, load_ram, load_v1_0, option};
-use pcram_functions::lockstep::Lockstep;
+use pcram::functions::{Unit, subject};
+use pcram_functions::around::Around;
+use pcram_functions::dirty::Sync;
+use pcram_functions::kinds::Of;
+use pcram_functions::loader::Resets;
+use pcram_functions::lockstep::Kind;
+use pcram_functions::option::PcramFile;
+use pcram_functions::ram::Loop;
 use pcram_functions::search::{Differs, Found, search};
-use pcram_functions::{around, dirty, loader, ram, v1_0};
+use pcram_functions::v1_0::Migration;
 use pcram_mirror::dirty::Tlb;
 use pcram_mirror::v1_0::Variant;
 use qemu_tests::{REVISION, Told, run};
-use std::path::Path;
 
 const SEED: u64 = 1;
 
@@ -26,36 +31,28 @@ fn units(told: &Told) -> Vec<Unit> {
     Unit::of_tree(&Cache::open(None).unwrap(), &patched(told)).unwrap()
 }
 
-/// What comes of cases on a unit with one thing in its text replaced.
-fn damaged<L: Lockstep>(
-    text: &str,
-    (from, to): (&str, &str),
-    unit: impl Fn(String) -> Unit,
-    subject: impl Fn(&Path) -> L,
-) -> Result<Found, Box<Differs<L::Case>>> {
-    assert!(text.contains(from), "{from:?} is not in the functions");
-    let folder = tempfile::tempdir().unwrap();
-    let object = unit(text.replacen(from, to, 1)).compile(folder.path()).unwrap();
-    search(&mut subject(&object), 10_000, SEED, |_| {})
+/// The one of a kind, and what its tree has.
+fn of<K: Kind>(units: &[Unit], of: Of) -> (&Unit, K::Tree) {
+    let unit = units.iter().find(|unit| unit.of == of).expect("each tree of today has it");
+    (unit, unit.tree::<K>().unwrap())
 }
 
-/// The one unit of a tree that is of a kind.
-fn of<T>(units: &[Unit], kind: impl Fn(&Unit) -> Option<&T>) -> &T {
-    units.iter().find_map(kind).expect("each tree of today has it")
+/// What comes of cases on a unit with one thing in its text replaced.
+fn damaged<K: Kind>(unit: &Unit, from: &str, to: &str) -> Result<Found, Box<Differs<K::Case>>> {
+    assert!(unit.text.contains(from), "{from:?} is not in the functions");
+    let folder = tempfile::tempdir().unwrap();
+    let unit = Unit { text: unit.text.replacen(from, to, 1), ..unit.clone() };
+    let object = unit.compile(folder.path()).unwrap();
+    let mut subject = subject::<K>(unit.tree::<K>().unwrap(), Some(&object)).unwrap();
+    search(&mut subject, 10_000, SEED, |_| {})
 }
 
 #[test]
 fn each_damage_to_the_save_loop_of_today_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let Unit::Ram(unit) = &units[0] else { panic!("another unit") };
-    assert!(unit.tree.external && unit.tree.named_files);
-    let damaged = |from: &str, to: &str| {
-        let unit_of = |text| Unit::Ram(ram::unit::Unit { text, ..unit.clone() });
-        damaged(&unit.text, (from, to), unit_of, |object| ram::Subject {
-            tree: unit.tree,
-            functions: Some(load_ram(object).unwrap()),
-        })
-    };
+    let (unit, tree) = of::<Loop>(&units, Of::Ram);
+    assert!(tree.external && tree.named_files);
+    let damaged = |from: &str, to: &str| damaged::<Loop>(unit, from, to);
     assert!(damaged("int pages = 0;", "int pages = 0;").is_ok());
     for (from, to) in [
         ("(block == pss->last_sent_block)", "(0)"),
@@ -76,21 +73,11 @@ fn each_damage_to_the_save_loop_of_today_is_seen() {
     }
 }
 
-/// The option, with one thing in it replaced.
-fn damaged_option(
-    units: &[Unit],
-    from: &str,
-    to: &str,
-) -> Result<Found, Box<Differs<pcram_functions::option::Case>>> {
-    let unit = of(units, |unit| if let Unit::Option(unit) = unit { Some(unit) } else { None });
-    let damage = |text| Unit::Option(pcram_functions::option::unit::Unit { text, ..unit.clone() });
-    damaged(&unit.text, (from, to), damage, |object| option(unit.code, Some(object)).unwrap())
-}
-
 #[test]
 fn each_damage_to_the_option_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let damaged = |from: &str, to: &str| damaged_option(&units, from, to);
+    let (unit, _) = of::<PcramFile>(&units, Of::Option);
+    let damaged = |from: &str, to: &str| damaged::<PcramFile>(unit, from, to);
     assert!(damaged("unsigned paths = 0;", "unsigned paths = 0;").is_ok());
     for (from, to) in [
         ("stat(path, &st) == 0 && !S_ISREG(st.st_mode)", "0"),
@@ -124,15 +111,9 @@ fn each_damage_to_the_option_is_seen() {
 #[test]
 fn each_damage_to_what_a_reset_writes_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let unit = of(&units, |unit| if let Unit::Loader(unit) = unit { Some(unit) } else { None });
-    assert!(unit.tree.waits && unit.tree.fills && !unit.tree.refuses_eight);
-    let damaged = |from: &str, to: &str| {
-        let unit_of = |text| Unit::Loader(loader::unit::Unit { text, ..unit.clone() });
-        damaged(&unit.text, (from, to), unit_of, |object| loader::Subject {
-            tree: unit.tree,
-            functions: Some(load_loader(object).unwrap()),
-        })
-    };
+    let (unit, tree) = of::<Resets>(&units, Of::Loader);
+    assert!(tree.waits && tree.fills && !tree.refuses_eight);
+    let damaged = |from: &str, to: &str| damaged::<Resets>(unit, from, to);
     assert!(damaged("Rom *rom;", "Rom *rom;").is_ok());
     for (from, to) in [
         ("if (rom->fw_file) {", "if (0) {"),
@@ -153,15 +134,9 @@ fn each_damage_to_what_a_reset_writes_is_seen() {
 #[test]
 fn each_damage_to_what_takes_over_written_pages_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let unit = of(&units, |unit| if let Unit::Dirty(unit) = unit { Some(unit) } else { None });
-    assert_eq!(unit.tree.tlb, Tlb::Reset);
-    let damaged = |from: &str, to: &str| {
-        let unit_of = |text| Unit::Dirty(dirty::unit::Unit { text, ..unit.clone() });
-        damaged(&unit.text, (from, to), unit_of, |object| dirty::Subject {
-            tree: unit.tree,
-            functions: Some(load_dirty(object).unwrap()),
-        })
-    };
+    let (unit, tree) = of::<Sync>(&units, Of::Dirty);
+    assert_eq!(tree.tlb, Tlb::Reset);
+    let damaged = |from: &str, to: &str| damaged::<Sync>(unit, from, to);
     assert!(damaged("bool cleared = false;", "bool cleared = false;").is_ok());
     for (from, to) in [
         ("dirty_bits_cleared(start + rb->offset, length)", "dirty_bits_cleared(start, length)"),
@@ -190,15 +165,9 @@ fn each_damage_to_what_takes_over_written_pages_is_seen() {
 #[test]
 fn each_damage_around_the_save_loop_is_seen() {
     let units = units(&run(&["apply", REVISION]));
-    let unit = of(&units, |unit| if let Unit::Around(unit) = unit { Some(unit) } else { None });
-    assert!(unit.tree.ram.external && unit.tree.mapped_ram);
-    let damaged = |from: &str, to: &str| {
-        let unit_of = |text| Unit::Around(around::unit::Unit { text, ..unit.clone() });
-        damaged(&unit.text, (from, to), unit_of, |object| around::Subject {
-            tree: unit.tree,
-            functions: Some(load_around(object).unwrap()),
-        })
-    };
+    let (unit, tree) = of::<Around>(&units, Of::Around);
+    assert!(tree.ram.external && tree.mapped_ram);
+    let damaged = |from: &str, to: &str| damaged::<Around>(unit, from, to);
     assert!(damaged("bool ret = true;", "bool ret = true;").is_ok());
     for (from, to) in [
         ("if (migrate_ram_is_ignored(block)) {\n        /* Both", "if (0) {\n        /* Both"),
@@ -292,15 +261,11 @@ fn each_damage_to_the_functions_is_seen() {
         return;
     }
     let units = units(&on_1_0(&["apply", "1.0"]));
-    let Unit::V1_0(unit) = &units[0] else { panic!("another unit") };
-    assert_eq!(unit.variant, Variant::Carried);
-    let damaged = |from: &str, to: &str| {
-        let unit_of = |text| Unit::V1_0(v1_0::unit::Unit { text, ..unit.clone() });
-        damaged(&unit.text, (from, to), unit_of, |object| v1_0::Subject {
-            variant: Variant::Carried,
-            functions: Some(load_v1_0(object).unwrap()),
-        })
-    };
+    let (unit, tree) = of::<Migration>(&units, Of::V1_0);
+    assert_eq!(tree, Variant::Carried);
+    let damage_option =
+        |from, to| damaged::<PcramFile>(of::<PcramFile>(&units, Of::Option).0, from, to);
+    let damaged = |from: &str, to: &str| damaged::<Migration>(unit, from, to);
     assert!(damaged("int bytes_sent = 0;", "int bytes_sent = 0;").is_ok());
     for (from, to, what) in [
         (
@@ -358,6 +323,6 @@ fn each_damage_to_the_functions_is_seen() {
         ("if (*(p + 1) != ',')", "if (1)"),
         ("path && xen_enabled()", "path && 0"),
     ] {
-        damaged_option(&units, from, to).expect_err(from);
+        damage_option(from, to).expect_err(from);
     }
 }

@@ -95,17 +95,14 @@ fn what_cannot_be_done_is_refused_and_a_case_that_breaks_nothing_replays() {
     };
     for (text, why) in [
         ("{", "EOF while parsing"),
+        (r#"{"of":"1.0","tree":"odd","case":{"blocks":[],"steps":[]}}"#, "unknown variant `odd`"),
+        (r#"{"of":"1.0","tree":"stock","case":{"blocks":[],"steps":[]}}"#, "1 to 5 blocks"),
         (
-            r#"{"of":"1.0","variant":"odd","case":{"blocks":[],"steps":[]}}"#,
-            "unknown variant `odd`",
-        ),
-        (r#"{"of":"1.0","variant":"stock","case":{"blocks":[],"steps":[]}}"#, "1 to 5 blocks"),
-        (
-            r#"{"of":"1.0","variant":"stock","case":{"blocks":[{"pages":7,"left_out":false}],"steps":[]}}"#,
+            r#"{"of":"1.0","tree":"stock","case":{"blocks":[{"pages":7,"left_out":false}],"steps":[]}}"#,
             "1 to 6 pages",
         ),
         (
-            r#"{"of":"option","code":"v1-0","case":{"given":["/etc/passwd"],"ram_size":0,
+            r#"{"of":"option","tree":"v1-0","case":{"given":["/etc/passwd"],"ram_size":0,
                 "files":[0,0,0,0],"settings":[],"fault":null}}"#,
             "a path has no slash",
         ),
@@ -122,7 +119,7 @@ fn what_cannot_be_done_is_refused_and_a_case_that_breaks_nothing_replays() {
     let missing = run(&["mirror", "replay", "/no/such/case"]);
     assert_eq!(missing.code(), Some(2), "{}", missing.text());
     let told = replay(
-        r#"{"of":"1.0","variant":"stock","case":{"blocks":[{"pages":1,"left_out":false}],
+        r#"{"of":"1.0","tree":"stock","case":{"blocks":[{"pages":1,"left_out":false}],
             "steps":["save-block"]}}"#,
     );
     assert_eq!(told.code(), Some(0), "{}", told.text());

@@ -233,7 +233,7 @@ fn each_function_that_the_series_touches_is_mirrored_or_listed() {
             figure["value"].as_str().unwrap()
         });
         let units = Unit::of_tree(&cache, patched).unwrap();
-        let texts: Vec<_> = units.iter().map(Unit::text).collect();
+        let texts: Vec<_> = units.iter().map(|unit| unit.text.as_str()).collect();
         (revision, survey(&differing(&store, [stock, patched]), &texts))
     };
     let lines: BTreeMap<_, _> = lines().into_iter().map(of).collect();

@@ -1,7 +1,8 @@
 //! Which functions make up a unit of what is done around the save loop, in 5.2 and later.
 
 use crate::extract::ExtractError;
-use crate::pool::Pool;
+use crate::lockstep::Unit;
+use crate::pool::{Pool, is_of_today};
 use pcram_mirror::around::{Packets, Tree};
 use pcram_mirror::ram;
 
@@ -128,21 +129,16 @@ const MORE_MULTIFD: &[&str] = &["multifd_ram_unfill_packet", "multifd_recv_unfil
 const LAST_MULTIFD: &[&str] = &["multifd_recv_unfill_packet_ram"];
 const OLD_MULTIFD: &[&str] = &["multifd_pages_init", "multifd_pages_clear"];
 
-/// A unit of C that compiles alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// What the tree has, of what was added over time.
-    pub tree: Tree,
-    /// The text.
-    pub text: String,
-}
-
-/// The unit of a tree; `file` gives what a file has, where the tree has it.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
+/// migration/.
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError> {
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+    if !is_of_today(&file) {
+        return Ok(None);
+    }
     let names = FILES.iter().chain([&UTIL]);
     let texts: Vec<_> = names.filter_map(|name| Some((*name, file(name)?))).collect();
     let pool = Pool::of(&texts);
@@ -230,5 +226,5 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
         if queues { queue } else { String::new() },
         AFTER.to_owned(),
     ];
-    Ok(Unit { tree, text: parts.concat() })
+    Ok(Some(Unit { tree, text: parts.concat() }))
 }

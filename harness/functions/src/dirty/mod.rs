@@ -7,46 +7,74 @@ pub mod unit;
 pub use case::{Case, Step};
 pub use ffi::Functions;
 
-use crate::lockstep::{Broken, Difference, Lockstep, Outcome, same};
+use crate::extract::ExtractError;
+use crate::lockstep::{Broken, Difference, Kind, Outcome, Unit, same};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
-use pcram_mirror::dirty::{Block, Did, Ram, Tree, WORD, clear, is_set, set};
-use pcram_mirror::v1_0::Property;
+use pcram_mirror::dirty::{Block, Did, Ram, Tlb, Tree, WORD, clear, is_set, set};
+use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
+use std::io;
+use std::path::Path;
 
 /// Words that the bitmap of all RAM has, and that of a block.
 const ALL_WORDS: usize = 32;
 const BLOCK_WORDS: usize = 8;
 
-/// The functions of one tree, and their mirror.
-pub struct Subject {
-    /// What the tree has.
-    pub tree: Tree,
-    /// The functions, where they are at hand.
-    pub functions: Option<Functions>,
-}
+/// What takes over the pages that a guest has written.
+pub enum Sync {}
 
-impl Lockstep for Subject {
-    type Case = Case;
-
+impl Kind for Sync {
+    const NAME: &'static str = "dirty";
+    const TITLE: &'static str = "what takes over written pages";
     const WATCHED: &'static [Property] = &[Property::Complete, Property::Ends];
+
+    type Tree = Tree;
+    type Functions = Functions;
+    type Case = Case;
+    type Room = ();
+
+    fn unit(file: &dyn Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+        unit::unit(file)
+    }
+
+    fn variant(tree: Tree) -> Variant {
+        if tree.tlb == Tlb::Reset { Variant::Carried } else { Variant::Stock }
+    }
+
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
+        Functions::load(object)
+    }
+
+    fn room() -> io::Result<()> {
+        Ok(())
+    }
 
     fn cases() -> impl Strategy<Value = Case> {
         case::cases()
+    }
+
+    fn check(case: &Case) -> Result<(), &'static str> {
+        case.check()
     }
 
     fn smaller(case: &Case) -> Vec<Case> {
         case.smaller()
     }
 
-    fn tell(&self, case: &Case) -> Vec<String> {
+    fn tell(_: Tree, case: &Case) -> Vec<String> {
         case.tell()
     }
 
-    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
+    fn run(
+        tree: Tree,
+        functions: Option<&mut Functions>,
+        _: &mut (),
+        case: &Case,
+    ) -> Result<Outcome, Difference> {
         let mut ram = ram(case);
         // The C has bitmaps of its own.
         let mut c_ram = ram.clone();
-        let mut c = self.functions.as_mut().filter(|_| functions);
+        let mut c = functions;
         if let Some(functions) = &mut c {
             // SAFETY: all bitmaps are long enough and outlive the case; there are up to four blocks.
             unsafe {
@@ -70,7 +98,7 @@ impl Lockstep for Subject {
             let length = (u64::from(pages) * PAGE).min(used - start);
             let before = ram.clone();
             ram.did.clear();
-            let came = ram.sync_dirty_bitmap(self.tree, at, start, length);
+            let came = ram.sync_dirty_bitmap(tree, at, start, length);
             if outcome.broken.is_empty() {
                 let seen = match came {
                     Ok(_) => {

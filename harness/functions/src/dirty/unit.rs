@@ -1,7 +1,8 @@
 //! Which functions that take over written pages make up a unit that compiles alone.
 
 use crate::extract::ExtractError;
-use crate::pool::Pool;
+use crate::lockstep::Unit;
+use crate::pool::{Pool, is_of_today};
 use pcram_mirror::dirty::{Tlb, Tree};
 
 const FILES: [&str; 11] = [
@@ -27,21 +28,16 @@ const LIST: &str = "static struct {\n    RAMBlock *mru_block;\n    QLIST_HEAD(, 
                     DirtyMemoryBlocks *dirty_memory[DIRTY_MEMORY_NUM];\n} ram_list;\n\
                     #define RAMBLOCK_FOREACH(block) INTERNAL_RAMBLOCK_FOREACH(block)\n";
 
-/// A unit of C that compiles alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// What the tree has.
-    pub tree: Tree,
-    /// The text.
-    pub text: String,
-}
-
-/// The unit of a tree; `file` gives what a file has, where the tree has it.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
+/// migration/.
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError> {
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+    if !is_of_today(&file) {
+        return Ok(None);
+    }
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
     let pool = Pool::of(&texts);
     // Until 10.1 all of them begin with `cpu_`.
@@ -77,5 +73,5 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
         format!("#define PCRAM_SYNC {sync}\n"),
         AFTER.to_owned(),
     ];
-    Ok(Unit { tree: Tree { tlb }, text: parts.concat() })
+    Ok(Some(Unit { tree: Tree { tlb }, text: parts.concat() }))
 }

@@ -7,45 +7,72 @@ pub mod unit;
 pub use case::Case;
 pub use ffi::Functions;
 
-use crate::lockstep::{Difference, Lockstep, Outcome, same};
+use crate::extract::ExtractError;
+use crate::lockstep::{Difference, Kind, Outcome, Unit, same};
 use ffi::Image;
 use pcram_mirror::loader::{GenericLoader, Rom, Tree, generic_loader_reset, rom_reset};
-use pcram_mirror::v1_0::Property;
+use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
+use std::io;
+use std::path::Path;
 
 /// Of what memory is full before anything is written.
 const FILLED: u8 = 0x5a;
 /// Where the device writes.
 const LOADED: u64 = 0x10_0000;
 
-/// The functions of one tree, and their mirror.
-pub struct Subject {
-    /// What the tree has.
-    pub tree: Tree,
-    /// The functions, where they are at hand.
-    pub functions: Option<Functions>,
-}
+/// What writes into RAM at a reset.
+pub enum Resets {}
 
-impl Lockstep for Subject {
-    type Case = Case;
-
+impl Kind for Resets {
+    const NAME: &'static str = "loader";
+    const TITLE: &'static str = "what a reset writes";
     /// No migration begins here.
     const WATCHED: &'static [Property] = &[];
 
+    type Tree = Tree;
+    type Functions = Functions;
+    type Case = Case;
+    type Room = ();
+
+    fn unit(file: &dyn Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+        unit::unit(file)
+    }
+
+    fn variant(tree: Tree) -> Variant {
+        if tree.waits { Variant::Carried } else { Variant::Stock }
+    }
+
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
+        Functions::load(object)
+    }
+
+    fn room() -> io::Result<()> {
+        Ok(())
+    }
+
     fn cases() -> impl Strategy<Value = Case> {
         case::cases()
+    }
+
+    fn check(case: &Case) -> Result<(), &'static str> {
+        case.check()
     }
 
     fn smaller(case: &Case) -> Vec<Case> {
         case.smaller()
     }
 
-    fn tell(&self, case: &Case) -> Vec<String> {
+    fn tell(_: Tree, case: &Case) -> Vec<String> {
         case.tell()
     }
 
-    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
-        let tree = self.tree;
+    fn run(
+        tree: Tree,
+        functions: Option<&mut Functions>,
+        _: &mut (),
+        case: &Case,
+    ) -> Result<Outcome, Difference> {
         let room = u64::from(case::MOST_BYTES);
         let rom = |(at, rom): (usize, &case::Rom)| Rom {
             fw_file: rom.fw_file,
@@ -60,7 +87,7 @@ impl Lockstep for Subject {
         let (mut c_memory, mut images) = (memory.clone(), Vec::new());
         images.extend(roms.iter().map(|rom| rom.data.clone().unwrap_or_default()));
         let loader = GenericLoader { addr: LOADED, data_len: case.loads, set_pc: case.set_pc };
-        let mut c = self.functions.as_mut().filter(|_| functions);
+        let mut c = functions;
         if let Some(functions) = &mut c {
             functions.begin(loader);
             for (rom, data) in roms.iter().zip(&mut images) {

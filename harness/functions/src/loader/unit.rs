@@ -1,7 +1,8 @@
 //! Which functions that write into RAM at a reset make up a unit that compiles alone.
 
 use crate::extract::ExtractError;
-use crate::pool::Pool;
+use crate::lockstep::Unit;
+use crate::pool::{Pool, is_of_today};
 use pcram_mirror::loader::Tree;
 
 const FILES: [&str; 4] = [
@@ -14,21 +15,16 @@ const BEFORE: &str =
     concat!(include_str!("../../c/aborts.h"), include_str!("../../c/loader/before.h"));
 const AFTER: &str = include_str!("../../c/loader/after.c");
 
-/// A unit of C that compiles alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// What the tree has.
-    pub tree: Tree,
-    /// The text.
-    pub text: String,
-}
-
-/// The unit of a tree; `file` gives what a file has, where the tree has it.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
+/// migration/.
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError> {
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+    if !is_of_today(&file) {
+        return Ok(None);
+    }
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
     let pool = Pool::of(&texts);
     let roms = pool.all(&["struct Rom", "roms", "rom_free_data", "rom_reset"])?;
@@ -39,5 +35,5 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
         refuses_eight: loader.contains("data_len < sizeof"),
     };
     let text = [BEFORE, &pool.queue(), &roms, &loader, AFTER].concat();
-    Ok(Unit { tree, text })
+    Ok(Some(Unit { tree, text }))
 }

@@ -2,55 +2,73 @@
 
 pub mod case;
 pub mod ffi;
-mod rig;
+pub mod rig;
 pub mod unit;
 
 pub use case::Case;
 pub use ffi::Functions;
 
-use crate::lockstep::{Difference, Lockstep, Outcome};
+use crate::extract::ExtractError;
+use crate::lockstep::{Difference, Kind, Outcome, Unit};
 use pcram_mirror::option::Code;
-use pcram_mirror::v1_0::Property;
+use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
 use rig::Rig;
+use std::io;
+use std::path::Path;
 
-/// The functions of one tree, and their mirror.
-pub struct Subject {
-    code: Code,
-    functions: Option<Functions>,
-    rig: Rig,
-}
+/// The option `-pcram-file`.
+pub enum PcramFile {}
 
-impl Subject {
-    /// The functions, where they are at hand, beside their mirror.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no room for the files of a case.
-    pub fn new(code: Code, functions: Option<Functions>) -> std::io::Result<Subject> {
-        Ok(Subject { code, functions, rig: Rig::new()? })
-    }
-}
-
-impl Lockstep for Subject {
-    type Case = Case;
-
+impl Kind for PcramFile {
+    const NAME: &'static str = "option";
+    const TITLE: &'static str = "the option";
     /// No migration begins here.
     const WATCHED: &'static [Property] = &[];
 
+    type Tree = Code;
+    type Functions = Functions;
+    type Case = Case;
+    type Room = Rig;
+
+    fn unit(file: &dyn Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>, ExtractError> {
+        unit::unit(file)
+    }
+
+    fn variant(code: Code) -> Variant {
+        if code == Code::Posted { Variant::Posted } else { Variant::Carried }
+    }
+
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
+        Functions::load(object)
+    }
+
+    fn room() -> io::Result<Rig> {
+        Rig::new()
+    }
+
     fn cases() -> impl Strategy<Value = Case> {
         case::cases()
+    }
+
+    fn check(case: &Case) -> Result<(), &'static str> {
+        case.check()
     }
 
     fn smaller(case: &Case) -> Vec<Case> {
         case.smaller()
     }
 
-    fn tell(&self, case: &Case) -> Vec<String> {
+    fn tell(_: Code, case: &Case) -> Vec<String> {
         case.tell()
     }
 
-    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
-        self.rig.run(self.code, self.functions.as_mut().filter(|_| functions), case)
+    fn run(
+        code: Code,
+        functions: Option<&mut Functions>,
+        rig: &mut Rig,
+        case: &Case,
+    ) -> Result<Outcome, Difference> {
+        rig.run(code, functions, case)
     }
 }

@@ -1,6 +1,7 @@
 //! Which functions of `-pcram-file` make up a unit that compiles alone.
 
 use crate::extract::ExtractError;
+use crate::lockstep::Unit;
 use crate::pool::Pool;
 use pcram_mirror::option::Code;
 
@@ -132,22 +133,13 @@ const TODAY_FILE: &[&str] = &[
     "pcram_file_init",
 ];
 
-/// A unit of C that compiles alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// Whose functions they are, as the tree shows it.
-    pub code: Code,
-    /// The text.
-    pub text: String,
-}
-
 /// The unit of a tree; `file` gives what a file has, where the tree has it. None where the tree does not
 /// have the option.
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit>, ExtractError> {
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>, ExtractError> {
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
     let pool = Pool::of(&texts);
     let (has, all) = (|name| pool.has(name), |names: &[&str]| pool.all(names));
@@ -196,7 +188,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit>, Extra
     } else {
         return Ok(None);
     };
-    Ok(Some(Unit { code, text: parts.concat() + AFTER }))
+    Ok(Some(Unit { tree: code, text: parts.concat() + AFTER }))
 }
 
 fn code_is_named(code: Code) -> bool {

@@ -8,39 +8,67 @@ pub mod unit;
 pub use case::{Case, Step};
 pub use ffi::Functions;
 
-use crate::lockstep::{Difference, Lockstep, Outcome};
+use crate::extract::ExtractError;
+use crate::lockstep::{Difference, Kind, Outcome, STREAM, Unit};
 use pcram_mirror::ram::Tree;
-use pcram_mirror::v1_0::Property;
+use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
+use std::io;
+use std::path::Path;
 
-/// The functions of one tree, and their mirror.
-pub struct Subject {
-    /// What the tree has.
-    pub tree: Tree,
-    /// The functions, where they are at hand.
-    pub functions: Option<Functions>,
-}
+/// The save loop of migration/ram.c.
+pub enum Loop {}
 
-impl Lockstep for Subject {
-    type Case = Case;
-
+impl Kind for Loop {
+    const NAME: &'static str = "functions";
+    const TITLE: &'static str = "the functions";
     /// Where a page lies in its block is not asked: the bitmap has no bit for any other.
     const WATCHED: &'static [Property] =
         &[Property::LeftOut, Property::Complete, Property::Ends, Property::Accounting];
 
+    type Tree = Tree;
+    type Functions = Functions;
+    type Case = Case;
+    type Room = ();
+
+    fn unit(file: &dyn Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+        unit::unit(file)
+    }
+
+    fn variant(tree: Tree) -> Variant {
+        if tree.external { Variant::Carried } else { Variant::Stock }
+    }
+
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
+        Functions::load(object, STREAM)
+    }
+
+    fn room() -> io::Result<()> {
+        Ok(())
+    }
+
     fn cases() -> impl Strategy<Value = Case> {
         case::cases()
+    }
+
+    fn check(case: &Case) -> Result<(), &'static str> {
+        case.check()
     }
 
     fn smaller(case: &Case) -> Vec<Case> {
         case.smaller()
     }
 
-    fn tell(&self, case: &Case) -> Vec<String> {
+    fn tell(_: Tree, case: &Case) -> Vec<String> {
         case.tell()
     }
 
-    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
-        rig::run(self.tree, self.functions.as_mut().filter(|_| functions), case)
+    fn run(
+        tree: Tree,
+        functions: Option<&mut Functions>,
+        _: &mut (),
+        case: &Case,
+    ) -> Result<Outcome, Difference> {
+        rig::run(tree, functions, case)
     }
 }

@@ -1,7 +1,8 @@
 //! Which functions of migration/ram.c make up a unit that compiles alone, in 5.2 and later.
 
 use crate::extract::ExtractError;
-use crate::pool::Pool;
+use crate::lockstep::Unit;
+use crate::pool::{Pool, is_of_today};
 use pcram_mirror::ram::Tree;
 
 /// The files that may have something of it; which they are has changed from version to version.
@@ -68,21 +69,16 @@ const LOOP: &[&str] = &[
     "ram_find_and_save_block",
 ];
 
-/// A unit of C that compiles alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// What the tree has, of what was added over time.
-    pub tree: Tree,
-    /// The text.
-    pub text: String,
-}
-
-/// The unit of a tree; `file` gives what a file has, where the tree has it.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
+/// migration/.
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError> {
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>, ExtractError> {
+    if !is_of_today(&file) {
+        return Ok(None);
+    }
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
     let pool = Pool::of(&texts);
     let (has, all) = (|name: &str| pool.has(name), |names: &[&str]| pool.all(names));
@@ -118,5 +114,5 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Unit, ExtractError>
         functions,
         AFTER.to_owned(),
     ];
-    Ok(Unit { tree, text: parts.concat() })
+    Ok(Some(Unit { tree, text: parts.concat() }))
 }

@@ -12,36 +12,64 @@ pub mod unit;
 pub use case::{Case, Step};
 pub use ffi::Functions;
 
-use crate::lockstep::{Difference, Lockstep, Outcome};
+use crate::extract::ExtractError;
+use crate::lockstep::{Difference, Kind, Outcome, STREAM, Unit};
 use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
+use std::io;
+use std::path::Path;
 
-/// The functions of one tree, and their mirror.
-pub struct Subject {
-    /// Whose code it is.
-    pub variant: Variant,
-    /// The functions, where they are at hand.
-    pub functions: Option<Functions>,
-}
+/// The save and load path of QEMU 1.0.
+pub enum Migration {}
 
-impl Lockstep for Subject {
-    type Case = Case;
-
+impl Kind for Migration {
+    const NAME: &'static str = "functions";
+    const TITLE: &'static str = "the functions";
     const WATCHED: &'static [Property] = &Property::ALL;
+
+    type Tree = Variant;
+    type Functions = Functions;
+    type Case = Case;
+    type Room = ();
+
+    fn unit(file: &dyn Fn(&str) -> Option<String>) -> Result<Option<Unit<Variant>>, ExtractError> {
+        unit::unit(file)
+    }
+
+    fn variant(variant: Variant) -> Variant {
+        variant
+    }
+
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
+        Functions::load(object, STREAM)
+    }
+
+    fn room() -> io::Result<()> {
+        Ok(())
+    }
 
     fn cases() -> impl Strategy<Value = Case> {
         making::cases()
+    }
+
+    fn check(case: &Case) -> Result<(), &'static str> {
+        case.check()
     }
 
     fn smaller(case: &Case) -> Vec<Case> {
         case.smaller()
     }
 
-    fn tell(&self, case: &Case) -> Vec<String> {
-        story::tell(self.variant, case)
+    fn tell(variant: Variant, case: &Case) -> Vec<String> {
+        story::tell(variant, case)
     }
 
-    fn run(&mut self, case: &Case, functions: bool) -> Result<Outcome, Difference> {
-        rig::run(self.variant, self.functions.as_mut().filter(|_| functions), case)
+    fn run(
+        variant: Variant,
+        functions: Option<&mut Functions>,
+        _: &mut (),
+        case: &Case,
+    ) -> Result<Outcome, Difference> {
+        rig::run(variant, functions, case)
     }
 }

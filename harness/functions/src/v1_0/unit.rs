@@ -1,6 +1,8 @@
 //! Which functions of QEMU 1.0 make up a unit that compiles alone.
 
 use crate::extract::{Definitions, ExtractError};
+use crate::lockstep::Unit;
+use crate::pool::is_of_today;
 use pcram_mirror::v1_0::Variant;
 
 /// The files of QEMU 1.0 that [`unit`] takes from, as they are called in the tree.
@@ -56,22 +58,18 @@ const EXTERNAL: &[&str] = &[
     "ram_load_external_list",
 ];
 
-/// A unit of C that compiles alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// Whose functions they are, as the tree shows it.
-    pub variant: Variant,
-    /// The text.
-    pub text: String,
-}
-
-/// The unit of a tree of QEMU 1.0, whose files are `files`, in the order of [`FILES`].
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is a later one,
+/// with migration/.
 ///
 /// # Errors
 ///
 /// Where a function is not found, or where the parser was not sure of it.
-pub fn unit(files: [&str; 4]) -> Result<Unit, ExtractError> {
-    let [queue, cpu_all, exec, arch_init] = files;
+pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Variant>>, ExtractError> {
+    if is_of_today(&file) {
+        return Ok(None);
+    }
+    let texts = FILES.map(|name| file(name).unwrap_or_default());
+    let [queue, cpu_all, exec, arch_init] = texts.each_ref().map(String::as_str);
     let cpu_all = Definitions::of("cpu-all.h", cpu_all);
     let exec = Definitions::of("exec.c", exec);
     let arch_init = Definitions::of("arch_init.c", arch_init);
@@ -117,5 +115,5 @@ pub fn unit(files: [&str; 4]) -> Result<Unit, ExtractError> {
         take(&arch_init, EXTERNAL)?;
     }
     parts.push(AFTER.to_owned());
-    Ok(Unit { variant, text: parts.concat() })
+    Ok(Some(Unit { tree: variant, text: parts.concat() }))
 }

@@ -1,17 +1,23 @@
 //! Searches through cases of the mirrors, without functions.
 
-use pcram_functions::lockstep::{Difference, Lockstep, Outcome};
+use pcram_functions::around::Around;
+use pcram_functions::lockstep::{Difference, Kind, Lockstep, Outcome, Subject};
+use pcram_functions::ram::Loop;
 use pcram_functions::search::{Found, search, smallest};
-use pcram_functions::{around, ram, v1_0};
-use pcram_mirror::around::{Packets, Tree as Around};
+use pcram_functions::v1_0::{self, Migration};
+use pcram_mirror::around::{Packets, Tree as AroundTree};
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::{Property, Variant};
 use proptest::strategy::Strategy;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-fn old(variant: Variant) -> v1_0::Subject {
-    v1_0::Subject { variant, functions: None }
+fn alone<K: Kind>(tree: K::Tree) -> Subject<K> {
+    Subject::new(tree, None).expect("room for cases")
+}
+
+fn old(variant: Variant) -> Subject<Migration> {
+    alone(variant)
 }
 
 #[test]
@@ -22,10 +28,8 @@ fn as_released_and_as_carried_no_case_breaks_a_property() {
         assert!(found.calls > 20_000 && found.ended < 400, "{variant}: {}", found.calls);
     }
     for external in [false, true] {
-        let mut subject = ram::Subject {
-            tree: Tree { external, named_files: true, ..Tree::default() },
-            functions: None,
-        };
+        let tree = Tree { external, named_files: true, ..Tree::default() };
+        let mut subject = alone::<Loop>(tree);
         let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
         assert_eq!((found.cases, found.broken), (2_000, BTreeMap::new()));
         assert!(found.calls > 20_000, "{}", found.calls);
@@ -35,14 +39,14 @@ fn as_released_and_as_carried_no_case_breaks_a_property() {
 #[test]
 fn around_the_loop_only_what_is_released_lets_a_page_of_an_ignored_block_by() {
     for external in [false, true] {
-        let tree = Around {
+        let tree = AroundTree {
             ram: Tree { external, named_files: true, ..Tree::default() },
             mapped_ram: true,
             by_block: true,
             packets: Packets::Zero,
-            ..Around::default()
+            ..AroundTree::default()
         };
-        let mut subject = around::Subject { tree, functions: None };
+        let mut subject = alone::<Around>(tree);
         let found = search(&mut subject, 2_000, 1, |_| {}).unwrap();
         assert_eq!(found.broken.is_empty(), external, "{found:?}");
         assert!(found.calls > 8_000 && found.ended < 200, "{found:?}");
@@ -84,11 +88,11 @@ impl Lockstep for Recorded {
     const WATCHED: &'static [Property] = &[];
 
     fn cases() -> impl Strategy<Value = v1_0::Case> {
-        v1_0::Subject::cases()
+        Migration::cases()
     }
 
     fn smaller(case: &v1_0::Case) -> Vec<v1_0::Case> {
-        v1_0::Subject::smaller(case)
+        case.smaller()
     }
 
     fn tell(&self, _: &v1_0::Case) -> Vec<String> {

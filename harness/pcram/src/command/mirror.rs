@@ -7,15 +7,16 @@ mod told;
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, load_around, load_dirty, load_loader, load_ram, load_v1_0, option};
+use crate::functions::{Unit, subject};
 use anyhow::{Context, Result};
 use kept::Kept;
-use pcram_functions::lockstep::Lockstep;
+use pcram_functions::kinds::Of;
+use pcram_functions::lockstep::{Kind, Lockstep};
 use pcram_functions::search::{Found, search, smallest};
-use pcram_functions::{around, dirty, loader, ram, v1_0};
+use pcram_functions::with_kind;
 use pcram_mirror::v1_0::Variant;
 use pcram_mirror::v1_0::bounded::{self, Tally};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use told::Told;
@@ -92,7 +93,7 @@ impl Args {
     /// One tree's functions against their mirror.
     fn tree(&self, run: &Run, tree: &str, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
         let units = Unit::of_tree(&run.cache, tree)?;
-        if self.bounded && matches!(units[..], [Unit::Ram(_), ..]) {
+        if self.bounded && units.iter().all(|unit| unit.of != Of::V1_0) {
             let text =
                 "--bounded looks at every state of 1.0's loop; of this one, cases are all there is";
             return Err(Failure::usage(text).into());
@@ -105,46 +106,17 @@ impl Args {
     }
 
     fn unit(&self, run: &Run, unit: &Unit, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
-        let (name, variant) = (unit.name(), unit.variant());
-        let named = (name, unit.title());
+        let (name, variant) = (unit.name(), unit.variant);
         let folder = run.folder.dir.join(format!("mirror.{variant}.{name}.compiled"));
         let object = unit.compile(&folder)?;
-        let told = Told::new(run, revision, named, variant, self.repeat(run, seed));
-        let verdicts = match unit {
-            Unit::V1_0(unit) => {
-                let variant = unit.variant;
-                let repeat = self.repeat(run, seed);
-                let tally = self.bounded.then(|| every_state(run, variant, &repeat)).transpose()?;
-                let functions = Some(load_v1_0(&object)?);
-                let keep = |case| Kept::V1_0 { variant, case };
-                self.functions(run, v1_0::Subject { variant, functions }, keep, tally, seed, &told)?
-            }
-            Unit::Ram(unit) => {
-                let (tree, functions) = (unit.tree, Some(load_ram(&object)?));
-                let keep = |case| Kept::Ram { tree, case };
-                self.functions(run, ram::Subject { tree, functions }, keep, None, seed, &told)?
-            }
-            Unit::Loader(unit) => {
-                let (tree, functions) = (unit.tree, Some(load_loader(&object)?));
-                let keep = |case| Kept::Loader { tree, case };
-                self.functions(run, loader::Subject { tree, functions }, keep, None, seed, &told)?
-            }
-            Unit::Dirty(unit) => {
-                let (tree, functions) = (unit.tree, Some(load_dirty(&object)?));
-                let keep = |case| Kept::Dirty { tree, case };
-                self.functions(run, dirty::Subject { tree, functions }, keep, None, seed, &told)?
-            }
-            Unit::Option(unit) => {
-                let code = unit.code;
-                let keep = |case| Kept::Option { code, case };
-                self.functions(run, option(code, Some(&object))?, keep, None, seed, &told)?
-            }
-            Unit::Around(unit) => {
-                let (tree, functions) = (unit.tree, Some(load_around(&object)?));
-                let keep = |case| Kept::Around { tree, case };
-                self.functions(run, around::Subject { tree, functions }, keep, None, seed, &told)?
-            }
-        };
+        let repeat = self.repeat(run, seed);
+        let named = (name, unit.title());
+        let told = Told::new(run, revision, named, variant.to_string(), repeat.clone());
+        let whole = self.bounded && unit.of == Of::V1_0;
+        let tally = whole.then(|| every_state(run, variant, &repeat)).transpose()?;
+        let verdicts = with_kind!(unit.of, K => {
+            self.functions::<K>(run, unit, &object, tally, seed, &told)
+        })?;
         match self.keep {
             true => run.tell_story(&[format!("compiled in {}", folder.display())]),
             false => std::fs::remove_dir_all(&folder).context("removing what was compiled")?,
@@ -153,15 +125,16 @@ impl Args {
     }
 
     /// Functions that were compiled, against their mirror.
-    fn functions<L: Lockstep>(
+    fn functions<K: Kind>(
         &self,
         run: &Run,
-        mut subject: L,
-        keep: impl Fn(L::Case) -> Kept,
+        unit: &Unit,
+        object: &Path,
         tally: Option<Tally>,
         seed: u64,
         told: &Told,
     ) -> Result<Vec<Verdict>> {
+        let mut subject = subject::<K>(unit.tree::<K>()?, Some(object))?;
         let what = format!("{} cases on {} as {}", self.cases, told.title, told.variant);
         let came = run.events.step("mirror", what, self.repeat(run, seed), |step| {
             let total = self.cases.into();
@@ -191,12 +164,12 @@ impl Args {
             Ok(found) => found,
             Err(differs) => {
                 let story = subject.tell(&differs.case);
-                let kept = keep(differs.case);
+                let kept = Kept::new::<K>(unit, &differs.case)?;
                 return Ok(vec![told.differs(&kept, &story, &differs.difference)?]);
             }
         };
         let mut verdicts = vec![told.same(&found)];
-        for &property in L::WATCHED.iter().filter(|it| told.can_break(**it)) {
+        for &property in K::WATCHED.iter().filter(|it| told.can_break(**it)) {
             let tally = tally.as_ref();
             if !found.broken.contains_key(&property) {
                 verdicts.push(told.kept(property, &found, tally));
@@ -205,7 +178,8 @@ impl Args {
             let (case, broken) = smallest(&mut subject, property, self.cases, seed)
                 .context("the case that broke it, again")?;
             let story = subject.tell(&case);
-            verdicts.push(told.broken(&keep(case), &story, &broken, &found, tally)?);
+            let kept = Kept::new::<K>(unit, &case)?;
+            verdicts.push(told.broken(&kept, &story, &broken, &found, tally)?);
         }
         Ok(verdicts)
     }

@@ -4,44 +4,35 @@ use super::super::{Revision, Run, aim, steps};
 use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
-use crate::functions;
-use crate::functions::{Unit, load_around, load_dirty, load_loader, load_ram, load_v1_0};
+use crate::functions::{Unit, subject};
 use anyhow::{Context, Result};
-use pcram_functions::lockstep::Lockstep;
-use pcram_functions::{around, dirty, loader, option, ram, v1_0};
-use pcram_mirror::dirty::Tlb;
-use pcram_mirror::option::Code;
-use pcram_mirror::ram::Tree;
+use pcram_functions::kinds::Of;
+use pcram_functions::lockstep::{Kind, Lockstep};
+use pcram_functions::with_kind;
 use pcram_mirror::v1_0::Variant;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A case, and whose code it is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "of", deny_unknown_fields)]
-pub(super) enum Kept {
-    /// The save and load path of QEMU 1.0.
-    #[serde(rename = "1.0")]
-    V1_0 { variant: Variant, case: v1_0::Case },
-    /// The save loop of migration/ram.c.
-    #[serde(rename = "migration/ram.c")]
-    Ram { tree: Tree, case: ram::Case },
-    /// The option `-pcram-file`.
-    #[serde(rename = "option")]
-    Option { code: Code, case: option::Case },
-    /// What migration does with RAM blocks around the save loop.
-    #[serde(rename = "around")]
-    Around { tree: pcram_mirror::around::Tree, case: around::Case },
-    /// What writes into RAM at a reset.
-    #[serde(rename = "loader")]
-    Loader { tree: pcram_mirror::loader::Tree, case: loader::Case },
-    /// What takes over the pages that a guest has written.
-    #[serde(rename = "dirty")]
-    Dirty { tree: pcram_mirror::dirty::Tree, case: dirty::Case },
+/// A case, and what it is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    /// The kind of functions.
+    of: Of,
+    /// What their tree has, as [`Kind::Tree`] of that kind.
+    tree: Value,
+    /// The case, as [`Kind::Case`].
+    case: Value,
 }
 
 impl Kept {
+    /// A case of a unit's functions.
+    pub(super) fn new<K: Kind>(unit: &Unit, case: &K::Case) -> Result<Kept> {
+        Ok(Kept { of: unit.of, tree: unit.tree.clone(), case: serde_json::to_value(case)? })
+    }
+
     /// Writes it into `folder`; gives the file.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder)
@@ -53,65 +44,59 @@ impl Kept {
     }
 
     fn read(file: &Path) -> Result<Kept> {
-        let what = || format!("reading the case {}", file.display());
+        let what = || reading(file);
         let text = fs::read_to_string(file)
             .map_err(|error| Failure::usage(error.to_string()))
             .with_context(what)?;
         let kept: Kept = serde_json::from_str(&text)
             .map_err(|error| Failure::usage(format!("{error}; `mirror` writes such files")))
             .with_context(what)?;
-        let sound = match &kept {
-            Kept::V1_0 { case, .. } => case.check(),
-            Kept::Ram { case, .. } => case.check(),
-            Kept::Option { case, .. } => case.check(),
-            Kept::Around { case, .. } => case.check(),
-            Kept::Loader { case, .. } => case.check(),
-            Kept::Dirty { case, .. } => case.check(),
-        };
-        sound.map_err(Failure::usage).with_context(what)?;
         Ok(kept)
     }
+
+    /// The tree and the case, where they are of a kind and sound.
+    fn parts<K: Kind>(&self, file: &Path) -> Result<(K::Tree, K::Case)> {
+        let read = || {
+            let case = K::Case::deserialize(&self.case)?;
+            Ok((K::Tree::deserialize(&self.tree)?, case))
+        };
+        let (tree, case) = read()
+            .map_err(|error: serde_json::Error| Failure::usage(error.to_string()))
+            .with_context(|| reading(file))?;
+        K::check(&case).map_err(Failure::usage).with_context(|| reading(file))?;
+        Ok((tree, case))
+    }
+}
+
+fn reading(file: &Path) -> String {
+    format!("reading the case {}", file.display())
 }
 
 /// Runs a case again: through the mirror, and through a tree's functions where one was named.
 pub(super) fn replay(run: &Run, file: &Path, revision: &Revision) -> Result<Exit> {
     let kept = Kept::read(file)?;
-    let named = revision.name.is_some() || revision.git_url.is_some() || revision.tree.is_some();
-    let folder = run.folder.dir.join("functions");
-    let object = match named {
-        true => Some(object(run, revision, &kept, &folder)?),
-        false => None,
-    };
-    let object = object.as_deref();
     let repeat = run.repeat_words(&["mirror", "replay", &file.to_string_lossy()], revision);
-    let exit = match &kept {
-        Kept::V1_0 { variant, case } => {
-            let functions = object.map(load_v1_0).transpose()?;
-            again(run, v1_0::Subject { variant: *variant, functions }, case, named, &repeat)?
-        }
-        Kept::Ram { tree, case } => {
-            let functions = object.map(load_ram).transpose()?;
-            again(run, ram::Subject { tree: *tree, functions }, case, named, &repeat)?
-        }
-        Kept::Around { tree, case } => {
-            let functions = object.map(load_around).transpose()?;
-            again(run, around::Subject { tree: *tree, functions }, case, named, &repeat)?
-        }
-        Kept::Loader { tree, case } => {
-            let functions = object.map(load_loader).transpose()?;
-            again(run, loader::Subject { tree: *tree, functions }, case, named, &repeat)?
-        }
-        Kept::Dirty { tree, case } => {
-            let functions = object.map(load_dirty).transpose()?;
-            again(run, dirty::Subject { tree: *tree, functions }, case, named, &repeat)?
-        }
-        Kept::Option { code, case } => {
-            again(run, functions::option(*code, object)?, case, named, &repeat)?
-        }
-    };
-    if named {
-        fs::remove_dir_all(&folder).context("removing what was compiled")?;
+    with_kind!(kept.of, K => {
+        let (tree, case) = kept.parts::<K>(file)?;
+        replay_of::<K>(run, revision, &kept, (tree, &case), &repeat)
+    })
+}
+
+fn replay_of<K: Kind>(
+    run: &Run,
+    revision: &Revision,
+    kept: &Kept,
+    (tree, case): (K::Tree, &K::Case),
+    repeat: &str,
+) -> Result<Exit> {
+    let named = revision.name.is_some() || revision.git_url.is_some() || revision.tree.is_some();
+    if !named {
+        return again(run, subject::<K>(tree, None)?, case, false, repeat);
     }
+    let folder = run.folder.dir.join("functions");
+    let object = object(run, revision, kept, K::variant(tree), &folder)?;
+    let exit = again(run, subject::<K>(tree, Some(&object))?, case, true, repeat)?;
+    fs::remove_dir_all(&folder).context("removing what was compiled")?;
     Ok(exit)
 }
 
@@ -148,30 +133,20 @@ fn again<L: Lockstep>(
 
 /// The functions of the tree that was named, compiled: without the series where the case is about
 /// stock.
-fn object(run: &Run, revision: &Revision, kept: &Kept, folder: &Path) -> Result<PathBuf> {
+fn object(
+    run: &Run,
+    revision: &Revision,
+    kept: &Kept,
+    variant: Variant,
+    folder: &Path,
+) -> Result<PathBuf> {
     let aim = aim::aim(run, revision, run.global.offline)?;
     let source = steps::source(run, revision, &aim)?;
-    let stock = match kept {
-        Kept::V1_0 { variant, .. } => *variant == Variant::Stock,
-        Kept::Ram { tree, .. } => !tree.external,
-        Kept::Around { tree, .. } => !tree.ram.external,
-        Kept::Loader { tree, .. } => !tree.waits,
-        Kept::Dirty { tree, .. } => tree.tlb != Tlb::Reset,
-        Kept::Option { .. } => false,
+    let tree = match variant {
+        Variant::Stock => source.tree.clone(),
+        _ => steps::apply(run, revision, &aim, &source)?.1.tree,
     };
-    let tree = match stock {
-        true => source.tree.clone(),
-        false => steps::apply(run, revision, &aim, &source)?.1.tree,
-    };
-    let fits = |unit: &Unit| match (unit, kept) {
-        (Unit::V1_0(unit), Kept::V1_0 { variant, .. }) => unit.variant == *variant,
-        (Unit::Ram(unit), Kept::Ram { tree, .. }) => unit.tree == *tree,
-        (Unit::Around(unit), Kept::Around { tree, .. }) => unit.tree == *tree,
-        (Unit::Loader(unit), Kept::Loader { tree, .. }) => unit.tree == *tree,
-        (Unit::Dirty(unit), Kept::Dirty { tree, .. }) => unit.tree == *tree,
-        (Unit::Option(unit), Kept::Option { code, .. }) => unit.code == *code,
-        _ => false,
-    };
+    let fits = |unit: &Unit| unit.of == kept.of && unit.tree == kept.tree;
     let Some(unit) = Unit::of_tree(&run.cache, &tree)?.into_iter().find(fits) else {
         let text = "the case is about other code than that of this tree; with no revision behind it, \
                     the mirror alone is run";
