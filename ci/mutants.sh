@@ -27,6 +27,7 @@ checks=harness/pcram/src/check
 rows_of() {
     case $1 in
         accounting) echo p5.counts p5.savevm p5.counts.multifd ;;
+        backend) echo p1.backend ;;
         capability_refused) echo 'p4.refuses-*' ;;
         convergence) echo p5.converges p5.dirty-rate ;;
         cpr_transfer) echo p4.cpr-transfer ;;
@@ -56,6 +57,7 @@ rows_of() {
         party) echo p6.live.same-file p6.mismatch.loadvm.with-to-without ;;
         prefilled) echo p2.prefilled ;;
         refusal | untouched | ram_file) echo 'p3.*' p2.prefilled ;;
+        reset) echo p7.reset ;;
         restore) echo p7.restore.same-qemu p7.restore.same-qemu.in-code p7.restore.new-qemu ;;
         sampled) echo p2.pc.at-split ;;
         snapshot_warning) echo 'p7.says.*' ;;
