@@ -52,11 +52,11 @@ pub trait Kind {
     /// What the mirror has to know of the tree that they come from.
     type Tree: Copy + Debug + PartialEq + Serialize + DeserializeOwned;
     /// The functions, compiled and loaded.
-    type Functions;
+    type Functions: Load;
     /// What they are driven through.
-    type Case: Clone + Debug + Serialize + DeserializeOwned;
+    type Case: Case;
     /// What both sides need beside it, and what goes from case to case.
-    type Room;
+    type Room: Room;
 
     /// Those of a tree; `file` gives what a file has, where the tree has it. None where the tree has
     /// functions of other kinds.
@@ -70,33 +70,6 @@ pub trait Kind {
 
     /// Whose code it is.
     fn variant(tree: Self::Tree) -> Variant;
-
-    /// Loads a unit that was compiled to a shared object.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be loaded, or lacks a function.
-    fn load(object: &Path) -> Result<Self::Functions, libloading::Error>;
-
-    /// Room for cases.
-    ///
-    /// # Errors
-    ///
-    /// Where there is none.
-    fn room() -> io::Result<Self::Room>;
-
-    /// Cases of all kinds.
-    fn cases() -> impl Strategy<Value = Self::Case>;
-
-    /// Whether a case is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    fn check(case: &Self::Case) -> Result<(), &'static str>;
-
-    /// A case with one thing less, in every way.
-    fn smaller(case: &Self::Case) -> Vec<Self::Case>;
 
     /// The case in words, a line each.
     fn tell(tree: Self::Tree, case: &Self::Case) -> Vec<String>;
@@ -112,6 +85,73 @@ pub trait Kind {
         room: &mut Self::Room,
         case: &Self::Case,
     ) -> Result<Outcome, Difference>;
+}
+
+/// What functions are driven through.
+pub trait Case: Clone + Debug + Serialize + DeserializeOwned {
+    /// Cases of all kinds.
+    fn cases() -> impl Strategy<Value = Self>;
+
+    /// Whether it is one that can be run, from wherever it comes.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    fn check(&self) -> Result<(), &'static str>;
+
+    /// The case with one thing less, or simpler, in every way.
+    fn smaller(&self) -> Vec<Self>;
+}
+
+/// Copies of a case, each with one change.
+pub(crate) struct Changes<'a, C> {
+    of: &'a C,
+    all: Vec<C>,
+}
+
+impl<'a, C: Clone + PartialEq> Changes<'a, C> {
+    pub(crate) fn of(case: &'a C) -> Changes<'a, C> {
+        Changes { of: case, all: Vec::new() }
+    }
+
+    /// One more, where the change makes it another case.
+    pub(crate) fn add(&mut self, change: impl Fn(&mut C)) {
+        let mut changed = self.of.clone();
+        change(&mut changed);
+        if changed != *self.of {
+            self.all.push(changed);
+        }
+    }
+
+    pub(crate) fn all(self) -> Vec<C> {
+        self.all
+    }
+}
+
+/// Functions that were compiled.
+pub trait Load: Sized {
+    /// Loads the shared object that came of a unit.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be loaded, or lacks a function.
+    fn load(object: &Path) -> Result<Self, libloading::Error>;
+}
+
+/// What goes from case to case.
+pub trait Room: Sized {
+    /// Makes it.
+    ///
+    /// # Errors
+    ///
+    /// Where the host has no room.
+    fn new() -> io::Result<Self>;
+}
+
+impl Room for () {
+    fn new() -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// C of a tree that compiles alone.
@@ -137,7 +177,7 @@ impl<K: Kind> Subject<K> {
     ///
     /// Where there is no room for cases.
     pub fn new(tree: K::Tree, functions: Option<K::Functions>) -> io::Result<Subject<K>> {
-        Ok(Subject { tree, functions, room: K::room()? })
+        Ok(Subject { tree, functions, room: K::Room::new()? })
     }
 }
 
@@ -147,11 +187,11 @@ impl<K: Kind> Lockstep for Subject<K> {
     const WATCHED: &'static [Property] = K::WATCHED;
 
     fn cases() -> impl Strategy<Value = K::Case> {
-        K::cases()
+        K::Case::cases()
     }
 
     fn smaller(case: &K::Case) -> Vec<K::Case> {
-        K::smaller(case)
+        case.smaller()
     }
 
     fn tell(&self, case: &K::Case) -> Vec<String> {

@@ -2,7 +2,7 @@
 //! with (`ci/mutants.sh`). `cargo ci` compiles those of each line itself.
 
 use pcram_functions::kinds::Of;
-use pcram_functions::lockstep::{Kind, Subject};
+use pcram_functions::lockstep::{Kind, Load, Subject};
 use pcram_functions::search::search;
 use pcram_functions::with_kind;
 use pcram_mirror::v1_0::Variant;
@@ -35,7 +35,7 @@ fn functions_that_are_given_do_what_their_mirror_does() {
 
 fn agree<K: Kind>(of: Of, tree: &Value, object: &Path) {
     let tree = K::Tree::deserialize(tree).unwrap();
-    let mut subject = Subject::<K>::new(tree, Some(K::load(object).unwrap())).unwrap();
+    let mut subject = Subject::<K>::new(tree, Some(K::Functions::load(object).unwrap())).unwrap();
     let found = search(&mut subject, 10_000, SEED, |_| {}).unwrap();
     match (of, K::variant(tree)) {
         (_, Variant::Carried) | (Of::V1_0 | Of::Ram, Variant::Stock) => {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use git2::{Oid, Repository, Tree};
 use pcram_functions::extract::ExtractError;
 use pcram_functions::kinds::Of;
-use pcram_functions::lockstep::{Kind, Subject};
+use pcram_functions::lockstep::{Kind, Load, Subject};
 use pcram_functions::with_kind;
 use pcram_mirror::v1_0::Variant;
 use serde::Deserialize;
@@ -141,8 +141,9 @@ fn not_mirrored(error: ExtractError) -> anyhow::Error {
 /// # Errors
 /// Where they cannot be loaded, or where there is no room for cases.
 pub fn subject<K: Kind>(tree: K::Tree, object: Option<&Path>) -> Result<Subject<K>> {
-    let load =
-        |object: &Path| K::load(object).with_context(|| format!("loading {}", object.display()));
+    let load = |object: &Path| {
+        K::Functions::load(object).with_context(|| format!("loading {}", object.display()))
+    };
     let functions = object.map(load).transpose()?;
     Subject::new(tree, functions).context("making room for cases")
 }

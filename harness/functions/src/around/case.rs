@@ -1,8 +1,10 @@
 //! A guest, how its migration was set up, and what is asked of it.
 
+use crate::lockstep::{self, Changes};
 use pcram_mirror::around::Settings;
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::ram::Kind;
+use proptest::strategy::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// The most pages that a block has, those that are spare among them.
@@ -22,6 +24,48 @@ pub struct Case {
     pub blocks: Vec<Block>,
     /// What is asked.
     pub steps: Vec<Step>,
+}
+
+impl lockstep::Case for Case {
+    fn cases() -> impl Strategy<Value = Case> {
+        super::strategy::cases()
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
+            return Err("a guest has 1 to 6 blocks");
+        }
+        let fits = |block: &Block| {
+            block.pages > 0 && block.pages.saturating_add(block.spare) <= MOST_PAGES
+        };
+        match self.blocks.iter().all(fits) {
+            true => Ok(()),
+            false => Err("a block has 1 to 300 pages, with those that are spare"),
+        }
+    }
+
+    fn smaller(&self) -> Vec<Case> {
+        let mut all = Changes::of(self);
+        for at in (0..self.steps.len()).rev() {
+            all.add(|case| _ = case.steps.remove(at));
+            let Step::Load { items, .. } = &self.steps[at] else { continue };
+            for item in (0..items.len()).rev() {
+                all.add(|case| {
+                    if let Step::Load { items, .. } = &mut case.steps[at] {
+                        items.remove(item);
+                    }
+                });
+            }
+        }
+        for at in (0..self.blocks.len()).rev() {
+            if self.blocks.len() > 1 {
+                all.add(|case| _ = case.blocks.remove(at));
+            }
+            all.add(|case| case.blocks[at].pages = 1);
+            all.add(|case| case.blocks[at].name = 0);
+        }
+        all.all()
+    }
 }
 
 /// A RAM block.
@@ -271,24 +315,6 @@ pub enum Wrong {
 }
 
 impl Case {
-    /// Whether it is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    pub fn check(&self) -> Result<(), &'static str> {
-        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
-            return Err("a guest has 1 to 6 blocks");
-        }
-        let fits = |block: &Block| {
-            block.pages > 0 && block.pages.saturating_add(block.spare) <= MOST_PAGES
-        };
-        match self.blocks.iter().all(fits) {
-            true => Ok(()),
-            false => Err("a block has 1 to 300 pages, with those that are spare"),
-        }
-    }
-
     /// The name of a block of this guest.
     pub fn idstr(&self, block: usize) -> Vec<u8> {
         let mut name = format!("block{block}").into_bytes();
@@ -321,36 +347,5 @@ impl Case {
             Name::Of(_) | Name::Unknown(_) => {}
         }
         bytes
-    }
-
-    /// The case with one thing less, in every way.
-    pub fn smaller(&self) -> Vec<Case> {
-        let mut all = Vec::new();
-        let mut with = |change: &dyn Fn(&mut Case)| {
-            let mut smaller = self.clone();
-            change(&mut smaller);
-            if smaller != *self {
-                all.push(smaller);
-            }
-        };
-        for at in (0..self.steps.len()).rev() {
-            with(&|case| _ = case.steps.remove(at));
-            let Step::Load { items, .. } = &self.steps[at] else { continue };
-            for item in (0..items.len()).rev() {
-                with(&|case| {
-                    if let Step::Load { items, .. } = &mut case.steps[at] {
-                        items.remove(item);
-                    }
-                });
-            }
-        }
-        for at in (0..self.blocks.len()).rev() {
-            if self.blocks.len() > 1 {
-                with(&|case| _ = case.blocks.remove(at));
-            }
-            with(&|case| case.blocks[at].pages = 1);
-            with(&|case| case.blocks[at].name = 0);
-        }
-        all
     }
 }

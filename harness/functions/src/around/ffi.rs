@@ -1,5 +1,6 @@
 //! The compiled functions, called: what `c/around` has on its side, field by field.
 
+use crate::lockstep::{Load, STREAM};
 use libloading::{Library, Symbol};
 use pcram_mirror::around::external::NAME;
 use pcram_mirror::around::{self, Block, multifd};
@@ -82,20 +83,15 @@ struct External {
     caps: unsafe extern "C" fn(*const bool, *const c_char) -> i64,
 }
 
-impl Functions {
-    /// Loads a unit that was compiled to a shared object. `room` is how many bytes may be written.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be loaded, or lacks a function.
-    pub fn load(path: &Path, room: usize) -> Result<Functions, libloading::Error> {
+impl Load for Functions {
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
         // SAFETY: the object has no constructors, and the types are those of after.c.
         unsafe {
-            let library = Library::new(path)?;
-            let mut out = vec![0; room].into_boxed_slice();
+            let library = Library::new(object)?;
+            let mut out = vec![0; STREAM].into_boxed_slice();
             let file = File {
                 out: out.as_mut_ptr(),
-                out_cap: room as u64,
+                out_cap: STREAM as u64,
                 // It is one that is written.
                 input: std::ptr::null(),
                 ..File::of(&[])
@@ -142,7 +138,9 @@ impl Functions {
             })
         }
     }
+}
 
+impl Functions {
     /// A guest with these blocks, and a migration that has just begun.
     ///
     /// # Safety

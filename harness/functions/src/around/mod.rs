@@ -14,12 +14,9 @@ pub use case::{Case, Step};
 pub use ffi::Functions;
 
 use crate::extract::ExtractError;
-use crate::lockstep::{Difference, Kind, Outcome, STREAM, Unit};
+use crate::lockstep::{Difference, Kind, Outcome, Unit};
 use pcram_mirror::around::Tree;
 use pcram_mirror::v1_0::{Property, Variant};
-use proptest::strategy::Strategy;
-use std::io;
-use std::path::Path;
 
 /// What migration does with RAM blocks around the save loop.
 pub enum Around {}
@@ -40,26 +37,6 @@ impl Kind for Around {
 
     fn variant(tree: Tree) -> Variant {
         if tree.ram.external { Variant::Carried } else { Variant::Stock }
-    }
-
-    fn load(object: &Path) -> Result<Functions, libloading::Error> {
-        Functions::load(object, STREAM)
-    }
-
-    fn room() -> io::Result<()> {
-        Ok(())
-    }
-
-    fn cases() -> impl Strategy<Value = Case> {
-        strategy::cases()
-    }
-
-    fn check(case: &Case) -> Result<(), &'static str> {
-        case.check()
-    }
-
-    fn smaller(case: &Case) -> Vec<Case> {
-        case.smaller()
     }
 
     fn tell(_: Tree, case: &Case) -> Vec<String> {

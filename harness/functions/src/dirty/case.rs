@@ -1,5 +1,6 @@
 //! A guest's RAM, what it writes, and how a migration takes that over.
 
+use crate::lockstep::{self, Changes};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,66 @@ pub struct Case {
     pub blocks: Vec<Block>,
     /// What happens.
     pub steps: Vec<Step>,
+}
+
+impl lockstep::Case for Case {
+    fn cases() -> impl Strategy<Value = Case> {
+        let pages = prop_oneof![3 => (1..=3_u16).prop_map(|words| words * 64), 2 => 1..=192_u16];
+        let gap = prop_oneof![3 => Just(0), 1 => 0..=MOST_GAP];
+        let block =
+            (gap, prop::bool::weighted(0.7), pages, 0..=64_u8, prop::option::of(0..=LARGEST))
+                .prop_map(|(gap, aligned, pages, spare, clear_later)| Block {
+                    gap,
+                    aligned,
+                    pages,
+                    spare,
+                    clear_later,
+                });
+        let of = 0..MOST_BLOCKS as u8;
+        let part = (of.clone(), 0..MOST_PAGES, 1..=100_u8);
+        let sync = prop_oneof![2 => Just((0, u16::MAX)), 1 => (0..4_u8, 0..=MOST_PAGES)];
+        let step = prop_oneof![
+            3 => part.clone().prop_map(|(block, page, pages)| Step::Write { block, page, pages }),
+            1 => part.prop_map(|(block, page, pages)| Step::Send { block, page, pages }),
+            3 => (of, sync).prop_map(|(block, (word, pages))| Step::Sync { block, word, pages }),
+        ];
+        (prop::bool::weighted(0.7), vec(block, 1..=MOST_BLOCKS), vec(step, 1..12))
+            .prop_map(|(tcg, blocks, steps)| Case { tcg, blocks, steps })
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let fits = |block: &Block| {
+            let longest = block.pages.saturating_add(block.spare.into()) <= MOST_PAGES;
+            let later = block.clear_later.unwrap_or(0) <= LARGEST;
+            block.pages > 0 && longest && later && block.gap <= MOST_GAP
+        };
+        match (1..=MOST_BLOCKS).contains(&self.blocks.len()) && self.blocks.iter().all(fits) {
+            true => Ok(()),
+            false => Err("there are 1 to 4 blocks of 1 to 256 pages, gaps of up to 70 pages, and \
+                          pieces of up to 128"),
+        }
+    }
+
+    fn smaller(&self) -> Vec<Case> {
+        let mut all = Changes::of(self);
+        (0..self.steps.len()).for_each(|at| all.add(|case| _ = case.steps.remove(at)));
+        all.add(|case| _ = case.blocks.pop());
+        for at in 0..self.blocks.len() {
+            all.add(|case| case.blocks[at].gap = 0);
+            all.add(|case| case.blocks[at].aligned = true);
+            all.add(|case| case.blocks[at].spare = 0);
+            all.add(|case| case.blocks[at].clear_later = None);
+            all.add(|case| case.blocks[at].pages = case.blocks[at].pages.min(64));
+            all.add(|case| case.blocks[at].pages /= 2);
+        }
+        for at in 0..self.steps.len() {
+            all.add(|case| match &mut case.steps[at] {
+                Step::Write { pages, .. } | Step::Send { pages, .. } => *pages /= 2,
+                Step::Sync { pages, .. } => *pages /= 2,
+            });
+        }
+        all.all().into_iter().filter(|case| case.check().is_ok()).collect()
+    }
 }
 
 /// A block.
@@ -76,24 +137,6 @@ pub enum Step {
 }
 
 impl Case {
-    /// Whether it is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    pub fn check(&self) -> Result<(), &'static str> {
-        let fits = |block: &Block| {
-            let longest = block.pages.saturating_add(block.spare.into()) <= MOST_PAGES;
-            let later = block.clear_later.unwrap_or(0) <= LARGEST;
-            block.pages > 0 && longest && later && block.gap <= MOST_GAP
-        };
-        match (1..=MOST_BLOCKS).contains(&self.blocks.len()) && self.blocks.iter().all(fits) {
-            true => Ok(()),
-            false => Err("there are 1 to 4 blocks of 1 to 256 pages, gaps of up to 70 pages, and \
-                          pieces of up to 128"),
-        }
-    }
-
     /// RAM and what happens in words.
     pub fn tell(&self) -> Vec<String> {
         let blocks = self.blocks.iter().enumerate().map(|(at, block)| {
@@ -127,57 +170,4 @@ impl Case {
         }));
         lines
     }
-
-    /// The case with one thing less, in every way.
-    pub fn smaller(&self) -> Vec<Case> {
-        let mut all = Vec::new();
-        let mut add = |change: &dyn Fn(&mut Case)| {
-            let mut smaller = self.clone();
-            change(&mut smaller);
-            if smaller != *self && smaller.check().is_ok() {
-                all.push(smaller);
-            }
-        };
-        (0..self.steps.len()).for_each(|at| add(&|case| _ = case.steps.remove(at)));
-        add(&|case| _ = case.blocks.pop());
-        for at in 0..self.blocks.len() {
-            add(&|case| case.blocks[at].gap = 0);
-            add(&|case| case.blocks[at].aligned = true);
-            add(&|case| case.blocks[at].spare = 0);
-            add(&|case| case.blocks[at].clear_later = None);
-            add(&|case| case.blocks[at].pages = case.blocks[at].pages.min(64));
-            add(&|case| case.blocks[at].pages /= 2);
-        }
-        for at in 0..self.steps.len() {
-            add(&|case| match &mut case.steps[at] {
-                Step::Write { pages, .. } | Step::Send { pages, .. } => *pages /= 2,
-                Step::Sync { pages, .. } => *pages /= 2,
-            });
-        }
-        all
-    }
-}
-
-/// RAM of any kind.
-pub fn cases() -> impl Strategy<Value = Case> {
-    let pages = prop_oneof![3 => (1..=3_u16).prop_map(|words| words * 64), 2 => 1..=192_u16];
-    let gap = prop_oneof![3 => Just(0), 1 => 0..=MOST_GAP];
-    let block = (gap, prop::bool::weighted(0.7), pages, 0..=64_u8, prop::option::of(0..=LARGEST))
-        .prop_map(|(gap, aligned, pages, spare, clear_later)| Block {
-            gap,
-            aligned,
-            pages,
-            spare,
-            clear_later,
-        });
-    let of = 0..MOST_BLOCKS as u8;
-    let part = (of.clone(), 0..MOST_PAGES, 1..=100_u8);
-    let sync = prop_oneof![2 => Just((0, u16::MAX)), 1 => (0..4_u8, 0..=MOST_PAGES)];
-    let step = prop_oneof![
-        3 => part.clone().prop_map(|(block, page, pages)| Step::Write { block, page, pages }),
-        1 => part.prop_map(|(block, page, pages)| Step::Send { block, page, pages }),
-        3 => (of, sync).prop_map(|(block, (word, pages))| Step::Sync { block, word, pages }),
-    ];
-    (prop::bool::weighted(0.7), vec(block, 1..=MOST_BLOCKS), vec(step, 1..12))
-        .prop_map(|(tcg, blocks, steps)| Case { tcg, blocks, steps })
 }

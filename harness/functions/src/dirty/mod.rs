@@ -12,9 +12,6 @@ use crate::lockstep::{Broken, Difference, Kind, Outcome, Unit, same};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::dirty::{Block, Did, Ram, Tlb, Tree, WORD, clear, is_set, set};
 use pcram_mirror::v1_0::{Property, Variant};
-use proptest::strategy::Strategy;
-use std::io;
-use std::path::Path;
 
 /// Words that the bitmap of all RAM has, and that of a block.
 const ALL_WORDS: usize = 32;
@@ -39,26 +36,6 @@ impl Kind for Sync {
 
     fn variant(tree: Tree) -> Variant {
         if tree.tlb == Tlb::Reset { Variant::Carried } else { Variant::Stock }
-    }
-
-    fn load(object: &Path) -> Result<Functions, libloading::Error> {
-        Functions::load(object)
-    }
-
-    fn room() -> io::Result<()> {
-        Ok(())
-    }
-
-    fn cases() -> impl Strategy<Value = Case> {
-        case::cases()
-    }
-
-    fn check(case: &Case) -> Result<(), &'static str> {
-        case.check()
-    }
-
-    fn smaller(case: &Case) -> Vec<Case> {
-        case.smaller()
     }
 
     fn tell(_: Tree, case: &Case) -> Vec<String> {

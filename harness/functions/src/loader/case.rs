@@ -1,5 +1,6 @@
 //! A machine with images, and its resets.
 
+use crate::lockstep::{self, Changes};
 use pcram_mirror::loader::Comes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -24,6 +25,41 @@ pub struct Case {
     pub resets: Vec<Comes>,
 }
 
+impl lockstep::Case for Case {
+    fn cases() -> impl Strategy<Value = Case> {
+        let comes = prop_oneof![
+            2 => Just(Comes::Nothing),
+            1 => Just(Comes::Migration),
+            1 => Just(Comes::Snapshot),
+        ];
+        let sizes = (0..=MOST_BYTES / 2, 0..=MOST_BYTES / 2);
+        let rom = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>(), sizes).prop_map(
+            |(fw_file, isrom, mr, (holds, spare))| Rom { fw_file, isrom, mr, holds, spare },
+        );
+        (vec(rom, 0..=MOST_ROMS), 0..=8_u8, any::<bool>(), vec(comes, 1..5))
+            .prop_map(|(roms, loads, set_pc, resets)| Case { roms, loads, set_pc, resets })
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let fits = |rom: &Rom| rom.holds.saturating_add(rom.spare) <= MOST_BYTES;
+        match self.roms.len() <= MOST_ROMS && self.roms.iter().all(fits) && self.loads <= 8 {
+            true => Ok(()),
+            false => {
+                Err("there are up to 6 images of up to 64 bytes, and up to 8 bytes are loaded")
+            }
+        }
+    }
+
+    fn smaller(&self) -> Vec<Case> {
+        let mut all = Changes::of(self);
+        all.add(|case| case.loads = 0);
+        all.add(|case| case.set_pc = false);
+        (0..self.resets.len()).for_each(|at| all.add(|case| _ = case.resets.remove(at)));
+        (0..self.roms.len()).for_each(|at| all.add(|case| _ = case.roms.remove(at)));
+        all.all()
+    }
+}
+
 /// An image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,21 +77,6 @@ pub struct Rom {
 }
 
 impl Case {
-    /// Whether it is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    pub fn check(&self) -> Result<(), &'static str> {
-        let fits = |rom: &Rom| rom.holds.saturating_add(rom.spare) <= MOST_BYTES;
-        match self.roms.len() <= MOST_ROMS && self.roms.iter().all(fits) && self.loads <= 8 {
-            true => Ok(()),
-            false => {
-                Err("there are up to 6 images of up to 64 bytes, and up to 8 bytes are loaded")
-            }
-        }
-    }
-
     /// The machine and its resets in words.
     pub fn tell(&self) -> Vec<String> {
         let rom = |(at, rom): (usize, &Rom)| {
@@ -75,35 +96,4 @@ impl Case {
         }));
         lines
     }
-
-    /// The case with one thing less, in every way.
-    pub fn smaller(&self) -> Vec<Case> {
-        let mut all = Vec::new();
-        let mut add = |change: &dyn Fn(&mut Case)| {
-            let mut smaller = self.clone();
-            change(&mut smaller);
-            if smaller != *self {
-                all.push(smaller);
-            }
-        };
-        add(&|case| case.loads = 0);
-        add(&|case| case.set_pc = false);
-        (0..self.resets.len()).for_each(|at| add(&|case| _ = case.resets.remove(at)));
-        (0..self.roms.len()).for_each(|at| add(&|case| _ = case.roms.remove(at)));
-        all
-    }
-}
-
-/// Machines of any kind.
-pub fn cases() -> impl Strategy<Value = Case> {
-    let comes = prop_oneof![
-        2 => Just(Comes::Nothing),
-        1 => Just(Comes::Migration),
-        1 => Just(Comes::Snapshot),
-    ];
-    let sizes = (0..=MOST_BYTES / 2, 0..=MOST_BYTES / 2);
-    let rom = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>(), sizes)
-        .prop_map(|(fw_file, isrom, mr, (holds, spare))| Rom { fw_file, isrom, mr, holds, spare });
-    (vec(rom, 0..=MOST_ROMS), 0..=8_u8, any::<bool>(), vec(comes, 1..5))
-        .prop_map(|(roms, loads, set_pc, resets)| Case { roms, loads, set_pc, resets })
 }

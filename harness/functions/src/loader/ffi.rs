@@ -1,5 +1,6 @@
 //! The compiled functions, called: what `c/loader` has on its side, field by field.
 
+use crate::lockstep::Load;
 use libloading::Library;
 use pcram_mirror::loader::{Comes, Did, GenericLoader};
 use std::ffi::c_int;
@@ -36,16 +37,11 @@ pub(super) struct Image<'a> {
     pub addr: u64,
 }
 
-impl Functions {
-    /// Loads a unit that was compiled to a shared object.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be loaded, or lacks a function.
-    pub fn load(path: &Path) -> Result<Functions, libloading::Error> {
+impl Load for Functions {
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
         // SAFETY: the object has no constructors, and the types are those of after.c.
         unsafe {
-            let library = Library::new(path)?;
+            let library = Library::new(object)?;
             Ok(Functions {
                 begin: *library.get(b"pcram_begin")?,
                 add: *library.get(b"pcram_add")?,
@@ -54,7 +50,9 @@ impl Functions {
             })
         }
     }
+}
 
+impl Functions {
     /// A machine without images.
     pub(super) fn begin(&mut self, loader: GenericLoader) {
         // SAFETY: it keeps numbers alone.

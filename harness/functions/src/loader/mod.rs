@@ -12,9 +12,6 @@ use crate::lockstep::{Difference, Kind, Outcome, Unit, same};
 use ffi::Image;
 use pcram_mirror::loader::{GenericLoader, Rom, Tree, generic_loader_reset, rom_reset};
 use pcram_mirror::v1_0::{Property, Variant};
-use proptest::strategy::Strategy;
-use std::io;
-use std::path::Path;
 
 /// Of what memory is full before anything is written.
 const FILLED: u8 = 0x5a;
@@ -41,26 +38,6 @@ impl Kind for Resets {
 
     fn variant(tree: Tree) -> Variant {
         if tree.waits { Variant::Carried } else { Variant::Stock }
-    }
-
-    fn load(object: &Path) -> Result<Functions, libloading::Error> {
-        Functions::load(object)
-    }
-
-    fn room() -> io::Result<()> {
-        Ok(())
-    }
-
-    fn cases() -> impl Strategy<Value = Case> {
-        case::cases()
-    }
-
-    fn check(case: &Case) -> Result<(), &'static str> {
-        case.check()
-    }
-
-    fn smaller(case: &Case) -> Vec<Case> {
-        case.smaller()
     }
 
     fn tell(_: Tree, case: &Case) -> Vec<String> {

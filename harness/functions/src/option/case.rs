@@ -1,6 +1,7 @@
 //! A start of QEMU with `-pcram-file`: what stands behind it, and what the files are.
 
 use super::ffi::MOST_GIVEN;
+use crate::lockstep::{self, Changes};
 use pcram_mirror::option::Setting;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -31,23 +32,58 @@ pub struct Case {
     pub fault: Option<Fault>,
 }
 
-/// The file is cut short, and somebody touches an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// The distance of the address from where the block begins, in bytes.
-    pub at: i64,
-    /// The bytes that the file has then.
-    pub cut_to: u64,
-}
+impl lockstep::Case for Case {
+    fn cases() -> impl Strategy<Value = Case> {
+        let given = prop_oneof![
+            1 => Just(Vec::new()),
+            16 => vec(option(), 1),
+            2 => vec(option(), 2..=3),
+        ];
+        let settings = prop_oneof![
+            5 => Just(BTreeSet::new()),
+            4 => btree_set(select(&Setting::ALL[..]), 1),
+            2 => btree_set(select(&Setting::ALL[..]), 2..4),
+            // Each of these says nothing without the other.
+            1 => Just(BTreeSet::from([Setting::Kvm, Setting::NoSyncMmu])),
+            1 => Just(BTreeSet::from([Setting::Incoming, Setting::MemLock])),
+        ];
+        let ram_size = prop_oneof![
+            1 => Just(0),
+            8 => (1..=7_u64).prop_map(|pages| pages << 12),
+            1 => 1..MOST_RAM,
+        ];
+        (given, ram_size, settings).prop_flat_map(|(given, ram_size, settings)| {
+            let size = || {
+                prop_oneof![
+                    8 => Just(ram_size.next_multiple_of(4096)),
+                    1 => Just(ram_size),
+                    1 => Just(ram_size.saturating_sub(1)),
+                    1 => Just(ram_size + 1),
+                    1 => 0..MOST_RAM,
+                ]
+            };
+            let files = [size(), size(), size(), size()];
+            let edge = ram_size as i64;
+            let at = prop_oneof![Just(-1), Just(0), Just(edge - 1), Just(edge), Just(edge + 1)];
+            let cut_to = prop_oneof![
+                Just(ram_size),
+                Just(ram_size.saturating_sub(1)),
+                Just(ram_size + 1),
+                0..=ram_size
+            ];
+            let fault =
+                proptest::option::of((at, cut_to).prop_map(|(at, cut_to)| Fault { at, cut_to }));
+            (files, fault).prop_map(move |(files, fault)| Case {
+                given: given.clone(),
+                ram_size,
+                files,
+                settings: settings.clone(),
+                fault,
+            })
+        })
+    }
 
-impl Case {
-    /// Whether it is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    pub fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), &'static str> {
         let printable = |text: &String| {
             text.len() <= MOST_TEXT && text.bytes().all(|it| (0x20..0x7f).contains(&it))
         };
@@ -66,6 +102,36 @@ impl Case {
         }
     }
 
+    fn smaller(&self) -> Vec<Case> {
+        let mut all = Changes::of(self);
+        all.add(|case| case.fault = None);
+        for setting in &self.settings {
+            all.add(|case| _ = case.settings.remove(setting));
+        }
+        for at in 0..self.given.len() {
+            all.add(|case| _ = case.given.remove(at));
+            let length = self.given[at].len();
+            for piece in [64, 8, 1] {
+                for from in (0..length.saturating_sub(piece - 1)).step_by(piece) {
+                    all.add(|case| case.given[at].replace_range(from..from + piece, ""));
+                }
+            }
+        }
+        all.all()
+    }
+}
+
+/// The file is cut short, and somebody touches an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The distance of the address from where the block begins, in bytes.
+    pub at: i64,
+    /// The bytes that the file has then.
+    pub cut_to: u64,
+}
+
+impl Case {
     /// The start in words.
     pub fn tell(&self) -> Vec<String> {
         let files = FILES.iter().zip(self.files).map(|(name, size)| format!("{name:?} {size}"));
@@ -79,83 +145,6 @@ impl Case {
         }));
         lines
     }
-
-    /// The case with one thing less, in every way.
-    pub fn smaller(&self) -> Vec<Case> {
-        let mut all = Vec::new();
-        let mut add = |change: &dyn Fn(&mut Case)| {
-            let mut smaller = self.clone();
-            change(&mut smaller);
-            if smaller != *self {
-                all.push(smaller);
-            }
-        };
-        add(&|case| case.fault = None);
-        for setting in &self.settings {
-            add(&|case| _ = case.settings.remove(setting));
-        }
-        for at in 0..self.given.len() {
-            add(&|case| _ = case.given.remove(at));
-            let length = self.given[at].len();
-            for piece in [64, 8, 1] {
-                for from in (0..length.saturating_sub(piece - 1)).step_by(piece) {
-                    add(&|case| case.given[at].replace_range(from..from + piece, ""));
-                }
-            }
-        }
-        all
-    }
-}
-
-/// Starts of any kind.
-pub fn cases() -> impl Strategy<Value = Case> {
-    let given = prop_oneof![
-        1 => Just(Vec::new()),
-        16 => vec(option(), 1),
-        2 => vec(option(), 2..=3),
-    ];
-    let settings = prop_oneof![
-        5 => Just(BTreeSet::new()),
-        4 => btree_set(select(&Setting::ALL[..]), 1),
-        2 => btree_set(select(&Setting::ALL[..]), 2..4),
-        // Each of these says nothing without the other.
-        1 => Just(BTreeSet::from([Setting::Kvm, Setting::NoSyncMmu])),
-        1 => Just(BTreeSet::from([Setting::Incoming, Setting::MemLock])),
-    ];
-    let ram_size = prop_oneof![
-        1 => Just(0),
-        8 => (1..=7_u64).prop_map(|pages| pages << 12),
-        1 => 1..MOST_RAM,
-    ];
-    (given, ram_size, settings).prop_flat_map(|(given, ram_size, settings)| {
-        let size = || {
-            prop_oneof![
-                8 => Just(ram_size.next_multiple_of(4096)),
-                1 => Just(ram_size),
-                1 => Just(ram_size.saturating_sub(1)),
-                1 => Just(ram_size + 1),
-                1 => 0..MOST_RAM,
-            ]
-        };
-        let files = [size(), size(), size(), size()];
-        let edge = ram_size as i64;
-        let at = prop_oneof![Just(-1), Just(0), Just(edge - 1), Just(edge), Just(edge + 1)];
-        let cut_to = prop_oneof![
-            Just(ram_size),
-            Just(ram_size.saturating_sub(1)),
-            Just(ram_size + 1),
-            0..=ram_size
-        ];
-        let fault =
-            proptest::option::of((at, cut_to).prop_map(|(at, cut_to)| Fault { at, cut_to }));
-        (files, fault).prop_map(move |(files, fault)| Case {
-            given: given.clone(),
-            ram_size,
-            files,
-            settings: settings.clone(),
-            fault,
-        })
-    })
 }
 
 /// What stands behind an option: mostly a path, else anything.

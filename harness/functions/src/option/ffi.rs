@@ -1,6 +1,7 @@
 //! The compiled functions, called: what `c/option` has on its side, field by field.
 
 use super::case::Fault;
+use crate::lockstep::Load;
 use libloading::Library;
 use pcram_mirror::option::{Came, Mapped};
 use std::ffi::{CStr, CString, c_char};
@@ -61,23 +62,20 @@ pub struct Functions {
     _library: Library,
 }
 
-impl Functions {
-    /// Loads a unit that was compiled to a shared object.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be loaded, or lacks a function.
-    pub fn load(path: &Path) -> Result<Functions, libloading::Error> {
+impl Load for Functions {
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
         // SAFETY: the object has no constructors, and the types are those of before.h.
         unsafe {
-            let library = Library::new(path)?;
+            let library = Library::new(object)?;
             let start = *library.get(b"pcram_start")?;
             // SAFETY: numbers and bytes, which may all be zero.
             let did = Box::new(std::mem::zeroed());
             Ok(Functions { start, did, _library: library })
         }
     }
+}
 
+impl Functions {
     /// Runs a case; `settings` has a bit for each, and paths begin at `folder`.
     pub fn start(
         &mut self,

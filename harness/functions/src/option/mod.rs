@@ -12,10 +12,7 @@ use crate::extract::ExtractError;
 use crate::lockstep::{Difference, Kind, Outcome, Unit};
 use pcram_mirror::option::Code;
 use pcram_mirror::v1_0::{Property, Variant};
-use proptest::strategy::Strategy;
 use rig::Rig;
-use std::io;
-use std::path::Path;
 
 /// The option `-pcram-file`.
 pub enum PcramFile {}
@@ -37,26 +34,6 @@ impl Kind for PcramFile {
 
     fn variant(code: Code) -> Variant {
         if code == Code::Posted { Variant::Posted } else { Variant::Carried }
-    }
-
-    fn load(object: &Path) -> Result<Functions, libloading::Error> {
-        Functions::load(object)
-    }
-
-    fn room() -> io::Result<Rig> {
-        Rig::new()
-    }
-
-    fn cases() -> impl Strategy<Value = Case> {
-        case::cases()
-    }
-
-    fn check(case: &Case) -> Result<(), &'static str> {
-        case.check()
-    }
-
-    fn smaller(case: &Case) -> Vec<Case> {
-        case.smaller()
     }
 
     fn tell(_: Code, case: &Case) -> Vec<String> {

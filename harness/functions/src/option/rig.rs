@@ -2,7 +2,7 @@
 
 use super::case::{Case, FILES};
 use super::ffi::{Did, Functions};
-use crate::lockstep::{Difference, Outcome, same};
+use crate::lockstep::{Difference, Outcome, Room, same};
 use pcram_mirror::option::{Came, Code, File, Setting, Start, posted, today, v1_0};
 use rustix::fs::{FileType, Mode, OFlags, ftruncate, mkdirat, mknodat, open, openat};
 use rustix::io::Result;
@@ -18,13 +18,9 @@ pub struct Rig {
     _room: TempDir,
 }
 
-impl Rig {
+impl Room for Rig {
     /// A folder with the files that cases name.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no room for it.
-    pub fn new() -> std::io::Result<Rig> {
+    fn new() -> std::io::Result<Rig> {
         let room = tempfile::tempdir()?;
         let folder = open(room.path(), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let own = Mode::RUSR | Mode::WUSR;
@@ -35,7 +31,9 @@ impl Rig {
         let files = files.collect::<Result<_>>()?;
         Ok(Rig { folder, files, _room: room })
     }
+}
 
+impl Rig {
     /// Runs a case. Without functions, only the mirror runs.
     ///
     /// # Errors

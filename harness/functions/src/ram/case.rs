@@ -1,5 +1,6 @@
 //! A migration of today: the blocks of a guest, how it is set up, and what happens.
 
+use crate::lockstep::{self, Changes};
 use pcram_mirror::ram::{Kind, Mode};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +23,52 @@ pub struct Case {
     pub blocks: Vec<Block>,
     /// What happens.
     pub steps: Vec<Step>,
+}
+
+impl lockstep::Case for Case {
+    fn cases() -> impl Strategy<Value = Case> {
+        let mode = prop_oneof![
+            6 => Just(Mode::Normal),
+            1 => Just(Mode::CprReboot),
+            1 => Just(Mode::CprTransfer),
+            1 => Just(Mode::CprExec),
+        ];
+        (mode, any::<bool>(), vec(block(), 1..=MOST_BLOCKS), vec(step(), 0..40)).prop_map(
+            |(mode, ignore_shared, blocks, steps)| Case { mode, ignore_shared, blocks, steps },
+        )
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
+            return Err("a guest has 1 to 6 blocks");
+        }
+        let fits = |block: &Block| {
+            (1..=MOST_PAGES).contains(&block.pages)
+                && block.host_page > 0
+                && block.pages.is_multiple_of(block.host_page)
+        };
+        match self.blocks.iter().all(fits) {
+            true => Ok(()),
+            false => Err("a block has 1 to 6 pages, in whole pages of the host"),
+        }
+    }
+
+    fn smaller(&self) -> Vec<Case> {
+        let mut all = Changes::of(self);
+        for at in (0..self.steps.len()).rev() {
+            all.add(|case| _ = case.steps.remove(at));
+        }
+        for at in (0..self.blocks.len()).rev() {
+            if self.blocks.len() > 1 {
+                all.add(|case| _ = case.blocks.remove(at));
+            }
+            let Block { pages, host_page, .. } = self.blocks[at];
+            if pages > host_page {
+                all.add(|case| case.blocks[at].pages -= host_page);
+            }
+        }
+        all.all()
+    }
 }
 
 /// A RAM block.
@@ -56,26 +103,6 @@ pub enum Step {
 }
 
 impl Case {
-    /// Whether it is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    pub fn check(&self) -> Result<(), &'static str> {
-        if self.blocks.is_empty() || self.blocks.len() > MOST_BLOCKS {
-            return Err("a guest has 1 to 6 blocks");
-        }
-        let fits = |block: &Block| {
-            (1..=MOST_PAGES).contains(&block.pages)
-                && block.host_page > 0
-                && block.pages.is_multiple_of(block.host_page)
-        };
-        match self.blocks.iter().all(fits) {
-            true => Ok(()),
-            false => Err("a block has 1 to 6 pages, in whole pages of the host"),
-        }
-    }
-
     /// The guest, and each step, in words.
     pub fn tell(&self) -> Vec<String> {
         let shared = if self.ignore_shared { ", x-ignore-shared" } else { "" };
@@ -96,45 +123,6 @@ impl Case {
         }));
         lines
     }
-}
-
-impl Case {
-    /// The case with one thing less, in every way.
-    pub fn smaller(&self) -> Vec<Case> {
-        let mut all = Vec::new();
-        for at in (0..self.steps.len()).rev() {
-            let mut smaller = self.clone();
-            smaller.steps.remove(at);
-            all.push(smaller);
-        }
-        for at in (0..self.blocks.len()).rev() {
-            if self.blocks.len() > 1 {
-                let mut smaller = self.clone();
-                smaller.blocks.remove(at);
-                all.push(smaller);
-            }
-            let Block { pages, host_page, .. } = self.blocks[at];
-            if pages > host_page {
-                let mut smaller = self.clone();
-                smaller.blocks[at].pages -= host_page;
-                all.push(smaller);
-            }
-        }
-        all
-    }
-}
-
-/// Migrations of any kind.
-pub fn cases() -> impl Strategy<Value = Case> {
-    let mode = prop_oneof![
-        6 => Just(Mode::Normal),
-        1 => Just(Mode::CprReboot),
-        1 => Just(Mode::CprTransfer),
-        1 => Just(Mode::CprExec),
-    ];
-    (mode, any::<bool>(), vec(block(), 1..=MOST_BLOCKS), vec(step(), 0..40)).prop_map(
-        |(mode, ignore_shared, blocks, steps)| Case { mode, ignore_shared, blocks, steps },
-    )
 }
 
 fn block() -> impl Strategy<Value = Block> {

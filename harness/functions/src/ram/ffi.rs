@@ -1,5 +1,6 @@
 //! The compiled save loop, called: what `c/ram` has on its side, field by field.
 
+use crate::lockstep::{Load, STREAM};
 use libloading::Library;
 use pcram_mirror::ram::{Kind, Mode};
 use std::ffi::{CString, c_char, c_int};
@@ -58,18 +59,13 @@ pub struct Functions {
     _library: Library,
 }
 
-impl Functions {
-    /// Loads a unit that was compiled to a shared object. `room` is how many bytes a stream may have.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be loaded, or lacks a function.
-    pub fn load(path: &Path, room: usize) -> Result<Functions, libloading::Error> {
+impl Load for Functions {
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
         // SAFETY: the object has no constructors, and the types are those of after.c.
         unsafe {
-            let library = Library::new(path)?;
-            let mut out = vec![0; room].into_boxed_slice();
-            let file = File { out: out.as_mut_ptr(), out_len: 0, out_cap: room as u64 };
+            let library = Library::new(object)?;
+            let mut out = vec![0; STREAM].into_boxed_slice();
+            let file = File { out: out.as_mut_ptr(), out_len: 0, out_cap: STREAM as u64 };
             Ok(Functions {
                 begin: *library.get(b"pcram_begin")?,
                 add: *library.get(b"pcram_add")?,
@@ -83,7 +79,9 @@ impl Functions {
             })
         }
     }
+}
 
+impl Functions {
     /// A guest without RAM, and a migration that has just begun.
     pub fn begin(&mut self, mode: Mode, ignore_shared: bool) {
         let mode = match mode {

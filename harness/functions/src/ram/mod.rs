@@ -9,12 +9,9 @@ pub use case::{Case, Step};
 pub use ffi::Functions;
 
 use crate::extract::ExtractError;
-use crate::lockstep::{Difference, Kind, Outcome, STREAM, Unit};
+use crate::lockstep::{Difference, Kind, Outcome, Unit};
 use pcram_mirror::ram::Tree;
 use pcram_mirror::v1_0::{Property, Variant};
-use proptest::strategy::Strategy;
-use std::io;
-use std::path::Path;
 
 /// The save loop of migration/ram.c.
 pub enum Loop {}
@@ -37,26 +34,6 @@ impl Kind for Loop {
 
     fn variant(tree: Tree) -> Variant {
         if tree.external { Variant::Carried } else { Variant::Stock }
-    }
-
-    fn load(object: &Path) -> Result<Functions, libloading::Error> {
-        Functions::load(object, STREAM)
-    }
-
-    fn room() -> io::Result<()> {
-        Ok(())
-    }
-
-    fn cases() -> impl Strategy<Value = Case> {
-        case::cases()
-    }
-
-    fn check(case: &Case) -> Result<(), &'static str> {
-        case.check()
-    }
-
-    fn smaller(case: &Case) -> Vec<Case> {
-        case.smaller()
     }
 
     fn tell(_: Tree, case: &Case) -> Vec<String> {

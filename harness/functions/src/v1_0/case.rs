@@ -1,5 +1,7 @@
 //! A case: the blocks of a guest, and what happens to it, step by step.
 
+use crate::lockstep::{self, Changes};
+use proptest::strategy::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// The most pages that a block has.
@@ -17,13 +19,12 @@ pub struct Case {
     pub steps: Vec<Step>,
 }
 
-impl Case {
-    /// Whether it is one that can be run, from wherever it comes.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    pub fn check(&self) -> Result<(), &'static str> {
+impl lockstep::Case for Case {
+    fn cases() -> impl Strategy<Value = Case> {
+        super::making::cases()
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
         let plugged = self.steps.iter().filter_map(|step| match step {
             Step::Plug(block) => Some(block),
             _ => None,
@@ -41,40 +42,32 @@ impl Case {
         }
         Ok(())
     }
-}
 
-impl Case {
-    /// The case with one thing less, or simpler, in every way.
-    pub fn smaller(&self) -> Vec<Case> {
-        let mut all = Vec::new();
-        let mut changed = |change: &dyn Fn(&mut Case)| {
-            let mut smaller = self.clone();
-            change(&mut smaller);
-            all.push(smaller);
-        };
+    fn smaller(&self) -> Vec<Case> {
+        let mut all = Changes::of(self);
         for at in (0..self.steps.len()).rev() {
-            changed(&|case| {
+            all.add(|case| {
                 case.steps.remove(at);
             });
         }
         for (at, block) in self.blocks.iter().enumerate() {
             if block.pages > 1 {
-                changed(&|case| case.blocks[at].pages -= 1);
+                all.add(|case| case.blocks[at].pages -= 1);
             } else if at + 1 == self.blocks.len() && at > 0 {
-                changed(&|case| {
+                all.add(|case| {
                     case.blocks.pop();
                 });
             }
             if block.left_out {
-                changed(&|case| case.blocks[at].left_out = false);
+                all.add(|case| case.blocks[at].left_out = false);
             }
         }
         for (at, step) in self.steps.iter().enumerate() {
             for simpler in step.simpler() {
-                changed(&|case| case.steps[at] = simpler);
+                all.add(|case| case.steps[at] = simpler);
             }
         }
-        all
+        all.all()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The compiled functions, called: what `c/v1_0` has on its side, field by field.
 
+use crate::lockstep::{Load, STREAM};
 use libloading::Library;
 use pcram_mirror::v1_0::{GivenBack, Host};
 use std::ffi::{CStr, c_char, c_int};
@@ -106,17 +107,12 @@ pub struct Functions {
     _library: Library,
 }
 
-impl Functions {
-    /// Loads a unit that was compiled to a shared object. `room` is how many bytes a stream may have.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be loaded, or lacks a function.
-    pub fn load(path: &Path, room: usize) -> Result<Functions, libloading::Error> {
+impl Load for Functions {
+    fn load(object: &Path) -> Result<Functions, libloading::Error> {
         // SAFETY: the object has no constructors, and the types are those of after.c.
         unsafe {
-            let library = Library::new(path)?;
-            let mut out = vec![0; room].into_boxed_slice();
+            let library = Library::new(object)?;
+            let mut out = vec![0; STREAM].into_boxed_slice();
             Ok(Functions {
                 reset: *library.get(b"pcram_reset")?,
                 alloc: *library.get(b"pcram_alloc")?,
@@ -134,7 +130,7 @@ impl Functions {
                 file: File {
                     out: out.as_mut_ptr(),
                     out_len: 0,
-                    out_cap: room as u64,
+                    out_cap: STREAM as u64,
                     input: std::ptr::null(),
                     in_len: 0,
                     in_at: 0,
@@ -152,7 +148,9 @@ impl Functions {
             })
         }
     }
+}
 
+impl Functions {
     /// As if QEMU had just been started.
     pub fn reset(&mut self) {
         // SAFETY: nobody has a pointer into the static variables.

@@ -13,11 +13,8 @@ pub use case::{Case, Step};
 pub use ffi::Functions;
 
 use crate::extract::ExtractError;
-use crate::lockstep::{Difference, Kind, Outcome, STREAM, Unit};
+use crate::lockstep::{Difference, Kind, Outcome, Unit};
 use pcram_mirror::v1_0::{Property, Variant};
-use proptest::strategy::Strategy;
-use std::io;
-use std::path::Path;
 
 /// The save and load path of QEMU 1.0.
 pub enum Migration {}
@@ -38,26 +35,6 @@ impl Kind for Migration {
 
     fn variant(variant: Variant) -> Variant {
         variant
-    }
-
-    fn load(object: &Path) -> Result<Functions, libloading::Error> {
-        Functions::load(object, STREAM)
-    }
-
-    fn room() -> io::Result<()> {
-        Ok(())
-    }
-
-    fn cases() -> impl Strategy<Value = Case> {
-        making::cases()
-    }
-
-    fn check(case: &Case) -> Result<(), &'static str> {
-        case.check()
-    }
-
-    fn smaller(case: &Case) -> Vec<Case> {
-        case.smaller()
     }
 
     fn tell(variant: Variant, case: &Case) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Searches through cases of the mirrors, without functions.
 
 use pcram_functions::around::Around;
-use pcram_functions::lockstep::{Difference, Kind, Lockstep, Outcome, Subject};
+use pcram_functions::lockstep::{Case, Difference, Kind, Lockstep, Outcome, Subject};
 use pcram_functions::ram::Loop;
 use pcram_functions::search::{Found, search, smallest};
 use pcram_functions::v1_0::{self, Migration};
@@ -88,7 +88,7 @@ impl Lockstep for Recorded {
     const WATCHED: &'static [Property] = &[];
 
     fn cases() -> impl Strategy<Value = v1_0::Case> {
-        Migration::cases()
+        v1_0::Case::cases()
     }
 
     fn smaller(case: &v1_0::Case) -> Vec<v1_0::Case> {

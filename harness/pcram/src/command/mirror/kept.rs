@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 use crate::functions::{Unit, subject};
 use anyhow::{Context, Result};
 use pcram_functions::kinds::Of;
-use pcram_functions::lockstep::{Kind, Lockstep};
+use pcram_functions::lockstep::{Case, Kind, Lockstep};
 use pcram_functions::with_kind;
 use pcram_mirror::v1_0::Variant;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ impl Kept {
         let (tree, case) = read()
             .map_err(|error: serde_json::Error| Failure::usage(error.to_string()))
             .with_context(|| reading(file))?;
-        K::check(&case).map_err(Failure::usage).with_context(|| reading(file))?;
+        case.check().map_err(Failure::usage).with_context(|| reading(file))?;
         Ok((tree, case))
     }
 }
