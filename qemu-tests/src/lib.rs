@@ -61,13 +61,18 @@ pub fn run_in(variables: &[(&str, &str)], args: &[&str]) -> Told {
 impl Drop for Told {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let folders = self.of("row").filter_map(|row| row["folder"].as_str());
-            folders.for_each(|folder| _ = std::fs::remove_dir_all(folder));
+            self.remove_folders();
         }
     }
 }
 
 impl Told {
+    /// Removes what the rows left; for one that is never dropped.
+    pub fn remove_folders(&self) {
+        let folders = self.of("row").filter_map(|row| row["folder"].as_str());
+        folders.for_each(|folder| _ = std::fs::remove_dir_all(folder));
+    }
+
     /// The exit code.
     pub fn code(&self) -> Option<i32> {
         self.output.status.code()
