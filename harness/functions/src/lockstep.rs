@@ -50,7 +50,7 @@ pub trait Kind {
     const WATCHED: &'static [Property];
 
     /// What the mirror has to know of the tree that they come from.
-    type Tree: Copy + Debug + PartialEq + Serialize + DeserializeOwned;
+    type Tree: Copy + Debug + Serialize + DeserializeOwned;
     /// The functions, compiled and loaded.
     type Functions: Load;
     /// What they are driven through.

@@ -6,7 +6,7 @@ use pcram_mirror::ram::Tree;
 /// The macros of lists, which are taken whole.
 const QUEUE: &str = "include/qemu/queue.h";
 
-/// Whether a tree is one of those that have migration/, from 2.3 on.
+/// Whether a tree is one of those that have migration/ram.c.
 pub(crate) fn is_of_today(file: &dyn Fn(&str) -> Option<String>) -> bool {
     file("migration/ram.c").is_some()
 }

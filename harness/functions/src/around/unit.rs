@@ -129,8 +129,8 @@ const MORE_MULTIFD: &[&str] = &["multifd_ram_unfill_packet", "multifd_recv_unfil
 const LAST_MULTIFD: &[&str] = &["multifd_recv_unfill_packet_ram"];
 const OLD_MULTIFD: &[&str] = &["multifd_pages_init", "multifd_pages_clear"];
 
-/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
-/// migration/.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is
+/// of before migration/ram.c.
 ///
 /// # Errors
 ///

@@ -28,8 +28,8 @@ const LIST: &str = "static struct {\n    RAMBlock *mru_block;\n    QLIST_HEAD(, 
                     DirtyMemoryBlocks *dirty_memory[DIRTY_MEMORY_NUM];\n} ram_list;\n\
                     #define RAMBLOCK_FOREACH(block) INTERNAL_RAMBLOCK_FOREACH(block)\n";
 
-/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
-/// migration/.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is
+/// of before migration/ram.c.
 ///
 /// # Errors
 ///

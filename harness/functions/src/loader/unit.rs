@@ -15,8 +15,8 @@ const BEFORE: &str =
     concat!(include_str!("../../c/aborts.h"), include_str!("../../c/loader/before.h"));
 const AFTER: &str = include_str!("../../c/loader/after.c");
 
-/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
-/// migration/.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is
+/// of before migration/ram.c.
 ///
 /// # Errors
 ///

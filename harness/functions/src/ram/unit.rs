@@ -69,8 +69,8 @@ const LOOP: &[&str] = &[
     "ram_find_and_save_block",
 ];
 
-/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is of before
-/// migration/.
+/// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is
+/// of before migration/ram.c.
 ///
 /// # Errors
 ///

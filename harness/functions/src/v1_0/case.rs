@@ -173,12 +173,14 @@ impl Step {
     }
 }
 
-/// Numbers below this one, the least first.
+/// Numbers below this one, the least first, each half as far from it as the one before.
 fn lesser(number: u32) -> impl Iterator<Item = u32> {
-    let mut all = vec![0, number / 2, number.saturating_sub(1)];
-    all.retain(|less| *less < number);
-    all.dedup();
-    all.into_iter()
+    let mut step = number;
+    std::iter::from_fn(move || {
+        let less = (step > 0).then(|| number - step);
+        step /= 2;
+        less
+    })
 }
 
 /// What becomes of a stream on its way. A place is taken modulo its length.

@@ -95,9 +95,9 @@ fn make_new(bytes: &mut [u8], page: usize) {
 }
 
 impl Memory {
-    /// Whether both hold the same in the rooms of the first blocks.
+    /// Whether both hold the same in the rooms of the first blocks, and in the one behind these.
     pub fn is_like(&self, other: &Memory, blocks: usize) -> bool {
-        let rooms = ..blocks * ROOM * PAGE as usize;
+        let rooms = ..(blocks + 1).min(MOST_ALLOCATED) * ROOM * PAGE as usize;
         self.bytes[rooms] == other.bytes[rooms]
     }
 

@@ -59,7 +59,7 @@ const EXTERNAL: &[&str] = &[
 ];
 
 /// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is a later one,
-/// with migration/.
+/// with migration/ram.c.
 ///
 /// # Errors
 ///

@@ -3,6 +3,7 @@
 use super::trial::Trial;
 use super::{Finding, ram_file};
 use crate::machine::Machine;
+use crate::machine::launch::opt_value;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -28,7 +29,7 @@ struct Told {
     file: String,
     /// The types that `-object help` lists.
     listed: Vec<String>,
-    /// How one that should make such an object ended, and what it said.
+    /// How one that should make such an object ended, and why, as it said.
     code: Option<i32>,
     said: String,
 }
@@ -51,10 +52,14 @@ impl Backend {
 
         let help = patched.run_to_end(&["-object".into(), "help".into()], trial.folder)?;
         let listed = help.stdout.lines().map(|line| line.trim().to_owned()).collect();
-        let object = format!("{},id=one,size=1M", self.class);
-        let args = ["-machine".into(), "none".into(), "-object".into(), object];
+        // With all that one needs, so that only its type is left to refuse.
+        let (mib, file_of_one) = (trial.board.ram_mib, opt_value(&path));
+        let object = format!("{},id=one,size={mib}M,path={file_of_one}", self.class);
+        let args = ["-machine".into(), "none".into(), "-object".into(), object.clone()];
         let refused = patched.run_to_end(&args, trial.folder)?;
-        let (code, said) = (refused.code(), refused.stderr.trim().to_owned());
+        // The words are repeated before the reason.
+        let reason = refused.stderr.trim().rsplit_once(&format!("{object}: "));
+        let (code, said) = (refused.code(), reason.map_or("", |it| it.1).to_owned());
         Ok(self.judge(&path, &Told { class, file, listed, code, said }))
     }
 

@@ -18,7 +18,7 @@ const CALC_TIME: u64 = 1;
 const MEASURED: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// The length of the DIMM, in bytes. QEMU samples no block of less (`MIN_RAMBLOCK_SIZE`).
+/// The length of the DIMM, in bytes: it gives 64 samples.
 const DIMM: u64 = 128 << 20;
 
 /// The check's own keys: there are none.
@@ -46,7 +46,7 @@ impl DirtyRate {
     }
 }
 
-/// The rate that the patched QEMU tells where no block is left that it could sample.
+/// The rate that the patched QEMU tells where no block gives a sample.
 fn alone(trial: &Trial, ram_file: &[String]) -> Result<i64> {
     let mut launch = trial.launch();
     launch.extra.extend(ram_file.iter().cloned());
@@ -107,7 +107,7 @@ fn judge(block: &str, stock: Rates, patched: Rates, alone: i64) -> Finding {
         wrong.push(format!("patched: {} MiB/s of a DIMM that is written", patched.dimm));
     }
     if alone != 0 {
-        wrong.push(format!("patched: {alone} MiB/s where it has no block to sample, not 0"));
+        wrong.push(format!("patched: {alone} MiB/s where no block gives a sample, not 0"));
     }
     let summary = format!(
         "calc-dirty-rate tells {} MiB/s while the guest writes all its RAM (stock: {}), and {} while \
@@ -126,7 +126,7 @@ mod tests {
         let rates = |[ram, dimm]: [i64; 2]| Rates { ram, dimm };
         let judged = |stock, patched| judge("pc.ram", rates(stock), rates(patched), 0).summary;
         let none = judge("pc.ram", rates([130, 120]), rates([0, 120]), -1);
-        assert_eq!(none.summary, "patched: -1 MiB/s where it has no block to sample, not 0");
+        assert_eq!(none.summary, "patched: -1 MiB/s where no block gives a sample, not 0");
         assert!(judged([130, 120], [0, 120]).starts_with("calc-dirty-rate tells 0 MiB/s"));
         let counted = judged([130, 120], [130, 120]);
         assert_eq!(counted, "patched: 130 MiB/s, though only pc.ram is written");

@@ -99,7 +99,7 @@ fn judge(seen: &Seen) -> Finding {
     let told = |[data, image]: &Words| format!("{data:#018x}, {image:#018x}");
     let mut wrong = Vec::new();
     if !put(first) {
-        wrong.push(format!("at its start the guest has {}, which nobody put there", told(first)));
+        wrong.push(format!("at its start the guest has {}, not what is put there", told(first)));
     }
     for (found, how) in [(same, "loadvm"), (new, "-loadvm")] {
         if !found.all() {

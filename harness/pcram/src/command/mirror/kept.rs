@@ -61,7 +61,9 @@ impl Kept {
             Ok((K::Tree::deserialize(&self.tree)?, case))
         };
         let (tree, case) = read()
-            .map_err(|error: serde_json::Error| Failure::usage(error.to_string()))
+            .map_err(|error: serde_json::Error| {
+                Failure::usage(format!("{error}; `mirror` writes such files"))
+            })
             .with_context(|| reading(file))?;
         case.check().map_err(Failure::usage).with_context(|| reading(file))?;
         Ok((tree, case))
