@@ -170,6 +170,37 @@ fn a_page_size_of_zero_pages_behind_a_block_and_too_many_are_not_defined() {
 }
 
 #[test]
+fn a_run_of_pages_is_read_in_pieces_up_to_the_end_of_its_block_and_no_further() {
+    let settings = Settings { mapped_ram: true, ..SETTINGS };
+    let (pages, words) = ((1 << 20) / PAGE + 2, 5);
+    let length = pages * PAGE;
+    let header =
+        MappedRamHeader { version: 1, page_size: PAGE, bitmap_offset: 46, pages_offset: PAGE };
+    let all = |guest: &mut Guest, header: MappedRamHeader, first: u64| {
+        (guest.blocks[0].used_length, guest.blocks[0].max_length) = (length, length);
+        let mut stream = list("a", length, &header.to_bytes());
+        let has = |page: u64| (first..2 * pages).contains(&page);
+        for word in 0..2 * words {
+            let bits = (0..64).filter(|bit| has(word * 64 + bit));
+            stream.extend(bits.fold(0, |bits, bit| bits | 1_u64 << bit).to_le_bytes());
+        }
+        stream.resize(PAGE as usize, 0);
+        (0..2 * pages).for_each(|page| stream.extend([page as u8 | 1; PAGE as usize]));
+        let mut memory = vec![0; length as usize];
+        let mut input = Input::new(&stream);
+        guest.ram_load_precopy(&mut input, &mut memory).map(|_| memory)
+    };
+    let one = || guest(today(true), settings, &[Kind::Plain]);
+    let memory = all(&mut one(), header, 1).unwrap();
+    let found: Vec<_> = memory.iter().step_by(PAGE as usize).copied().collect();
+    let sent = std::iter::once(0).chain((1..pages).map(|page| page as u8 | 1));
+    assert_eq!(found, sent.collect::<Vec<_>>());
+    // Said to be of half the size, there are twice as many pages.
+    let header = MappedRamHeader { page_size: PAGE / 2, ..header };
+    assert_eq!(all(&mut one(), header, pages - 1), Err(Undefined::Outside));
+}
+
+#[test]
 fn a_mapped_file_has_room_for_what_is_not_ignored_alone() {
     let mut guest = guest(today(true), SETTINGS, &[Kind::External, Kind::Plain]);
     let mut file = Output::default();
