@@ -115,4 +115,12 @@ mod tests {
         assert_eq!(stray(true), "the page at 0x2000 of a block of 0x1000 bytes is used");
         assert_eq!(stray(false), "the page at 0x2000 of a block of 0x1000 bytes is asked for");
     }
+
+    #[test]
+    fn each_call_of_the_loop_is_counted() {
+        let mut ram = Ram::new(Variant::Carried);
+        ram.list.alloc("a", 2 * PAGE, Host::Allocated).unwrap();
+        while ram.ram_save_block(&mut bounded::Nowhere) != Ok(0) {}
+        assert_eq!(ram.loops, 3);
+    }
 }
