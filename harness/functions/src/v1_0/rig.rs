@@ -4,7 +4,7 @@ mod loads;
 
 use super::case::{Block, Call, Case, Step};
 use super::ffi::{Aborted, Functions, NO_BLOCK, Variables};
-use super::guest::{Buffer, MOST_ALLOCATED, Memory, Out, Written, write};
+use super::guest::{BEGAN, Buffer, MOST_ALLOCATED, Memory, Out, Written, write};
 use super::properties::Watch;
 use crate::lockstep::{Difference, Outcome, same};
 use pcram_mirror::v1_0::{Host, PAGE, Ram, Undefined, Variant};
@@ -193,7 +193,8 @@ impl Rig<'_> {
             file.section_at = before;
             file.xfer_limit = call.limit.into();
             file.fail_in = call.fail_in.into();
-            (file.clock, file.clock_at) = ([0, call.nanoseconds.into()], 0);
+            file.clock = [BEGAN, BEGAN + i64::from(call.nanoseconds)];
+            file.clock_at = 0;
             file.max_downtime = call.max_downtime.into();
             file.sync_fails = if call.sync_fails { -1 } else { 0 };
             // SAFETY: the mirror does nothing here that is not defined.

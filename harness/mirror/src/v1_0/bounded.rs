@@ -299,6 +299,43 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_state_is_kept_whichever_comes_first() {
+        let example = |blocks: &[&[bool]]| {
+            let state = |dirty: &&[bool]| BlockState { left_out: false, dirty: dirty.to_vec() };
+            let blocks = blocks.iter().map(state).collect();
+            Example { blocks, order: vec![0], last: None, seen: String::new() }
+        };
+        let of = |example: &Example| Tally {
+            states: 1,
+            broken: BTreeMap::from([(Property::Ends, (1, example.clone()))]),
+        };
+        // By blocks, by pages, by how many of them are dirty.
+        let down = [
+            example(&[&[true], &[true]]),
+            example(&[&[true, true, true]]),
+            example(&[&[true, true]]),
+            example(&[&[true, false]]),
+        ];
+        for [more, less] in down.array_windows() {
+            for (first, second) in [(more, less), (less, more)] {
+                let mut tally = of(first);
+                tally.add(of(second));
+                assert_eq!(tally.broken[&Property::Ends], (2, less.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_that_is_sent_is_told_by_its_number() {
+        let mut ram = Ram::new(Variant::Posted);
+        ram.list.alloc("0", 3 * PAGE, Host::File).unwrap();
+        (ram.last_block, ram.last_offset) = (Some(0), 2 * PAGE);
+        let mut walk = Walk { ram, tally: Tally::default() };
+        walk.sent(0, None);
+        assert_eq!(walk.tally.broken[&Property::LeftOut].1.seen, "page 2 of block 0 is sent");
+    }
+
+    #[test]
     fn every_guest_is_made_once() {
         assert_eq!(guests(Variant::Stock, 2, 2).len(), 2 + 4);
         assert_eq!(guests(Variant::Carried, 2, 2).len(), 4 + 16);

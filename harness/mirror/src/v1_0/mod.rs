@@ -123,4 +123,14 @@ mod tests {
         while ram.ram_save_block(&mut bounded::Nowhere) != Ok(0) {}
         assert_eq!(ram.loops, 3);
     }
+
+    #[test]
+    fn only_a_stage_below_zero_gives_up() {
+        for (stage, loops) in [(-1, 0), (0, 3)] {
+            let mut ram = Ram::new(Variant::Carried);
+            ram.list.alloc("a", 2 * PAGE, Host::Allocated).unwrap();
+            assert_eq!(ram.ram_save_live(&mut bounded::Nowhere, stage), Ok(0));
+            assert_eq!(ram.loops, loops, "stage {stage}");
+        }
+    }
 }
