@@ -22,7 +22,7 @@ const FLAGS: [&str; 11] = [
     "-DCONFIG_LINUX",
     "-std=gnu11",
     "-O2",
-    // 1.0 looks at pages word by word, which takes a third of the time so.
+    // 1.0 looks at pages word by word, which takes less than half the time so.
     "-funroll-loops",
     "-fPIC",
     "-shared",
