@@ -13,6 +13,7 @@ use crate::machine::guest::Found;
 use anyhow::{Context, Result};
 use pcram_mirror::address::TARGET_PAGE_SIZE;
 use serde::Deserialize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The seed of the guest's stamps.
@@ -195,7 +196,6 @@ fn judge(pages: u64, moved: &Moved) -> Finding {
     let counts = arrived.of_generation.iter().enumerate().filter(|(_, count)| **count > 0);
     let counts: Vec<(u64, u64)> =
         counts.map(|(at, &count)| (reported + at as u64, count)).collect();
-    let (last, newest) = counts.last().copied().unwrap_or_default();
     let torn = arrived.strangers.len() as u64;
     let of_one_moment = match counts[..] {
         [_] => torn <= 1,
@@ -211,10 +211,10 @@ fn judge(pages: u64, moved: &Moved) -> Finding {
             arrived.pages
         ));
     }
-    // A guest that came between two sweeps may have begun the next one.
-    let between = counts.len() == 1 && torn == 0;
-    if *ended != last && !(between && *ended == last + 1) {
-        wrong.push(format!("the guest ended generation {ended}, not {last} that it was in"));
+    let may_end = sweeps(&counts, &arrived.strangers);
+    if !may_end.contains(ended) {
+        let was_in = may_end.start();
+        wrong.push(format!("the guest ended generation {ended}, not {was_in} that it was in"));
     }
     if !found.all() || found.pages != pages {
         let Found { matching, .. } = found;
@@ -224,17 +224,34 @@ fn judge(pages: u64, moved: &Moved) -> Finding {
         0 => String::new(),
         _ => format!("; it had written all its RAM {meanwhile} times meanwhile"),
     };
+    let came = counts.iter().find(|(generation, _)| generation == ended);
+    let newest = came.map_or(0, |&(_, count)| count);
     let summary = format!(
-        "of generation {last}, {newest} pages came with the file, {} were written by the guest as \
+        "of generation {ended}, {newest} pages came with the file, {} were written by the guest as \
          it went on; it found all {pages}, none older{meanwhile_told}",
         pages - newest.min(pages)
     );
+    let half_written = arrived.strangers.first().map_or("none".into(), |at| format!("{at:#x}"));
     Finding::new(wrong, summary)
         .with("the file when the guest had come", format!("{told}, {torn} half-written"))
+        .with("offset of the first half-written page", half_written)
         .with("generation reported last at the source", reported)
         .with("generation ended at the destination", ended)
         .with("pages found there", format!("{} of {}", found.matching, found.pages))
         .with("sweeps during the migration", meanwhile)
+}
+
+/// The sweeps that a guest may be in that has left so many pages of each generation, and these
+/// offsets half-written: it writes its pages in the file's order.
+fn sweeps(counts: &[(u64, u64)], half_written: &[u64]) -> RangeInclusive<u64> {
+    let last = counts.last().map_or(0, |&(generation, _)| generation);
+    match (counts.len(), half_written) {
+        // All are of one sweep: it has ended, and the next one may have begun.
+        (1, []) => last..=last + 1,
+        // The next one has begun, with the first page.
+        (1, [0]) => last + 1..=last + 1,
+        _ => last..=last,
+    }
 }
 
 #[cfg(test)]
@@ -279,12 +296,22 @@ mod tests {
     }
 
     #[test]
-    fn a_half_written_page_is_not_between_two_sweeps() {
-        let torn = judged(|it| {
-            it.arrived = Census { pages: 8, of_generation: vec![7], strangers: vec![0x3000] };
-            it.ended = 6;
-        });
-        assert_eq!(torn.summary, "the guest ended generation 6, not 5 that it was in");
+    fn a_half_written_page_tells_the_sweep_by_where_it_is() {
+        let torn = |at, ended| {
+            judged(move |it| {
+                it.arrived = Census { pages: 8, of_generation: vec![7], strangers: vec![at] };
+                it.ended = ended;
+            })
+        };
+        let (first, last) = (0, 0x7000);
+        assert_eq!(torn(last, 5).verdict, Verdict::Held);
+        let wrong = torn(last, 6).summary;
+        assert_eq!(wrong, "the guest ended generation 6, not 5 that it was in");
+        assert_eq!(torn(first, 6).verdict, Verdict::Held);
+        assert!(torn(first, 6).summary.starts_with("of generation 6, 0 pages came with the file"));
+        let wrong = torn(first, 5).summary;
+        assert_eq!(wrong, "the guest ended generation 5, not 6 that it was in");
+        assert_eq!(torn(first, 7).verdict, Verdict::Failed);
     }
 
     #[test]
