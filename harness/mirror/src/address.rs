@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+/// The bits of an address within a target page of x86 (`TARGET_PAGE_BITS`).
+pub const TARGET_PAGE_BITS: u32 = 12;
 /// Size of a target page of x86 in bytes (`TARGET_PAGE_SIZE`).
-pub const TARGET_PAGE_SIZE: u64 = 4096;
+pub const TARGET_PAGE_SIZE: u64 = 1 << TARGET_PAGE_BITS;
 
 const GIB: u64 = 1 << 30;
 const FOUR_GIB: u64 = 4 * GIB;

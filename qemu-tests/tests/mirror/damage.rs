@@ -223,6 +223,24 @@ fn each_damage_around_the_save_loop_is_seen() {
             "strcmp(state->external_ram[i].idstr, block->idstr)) {",
             "strncmp(state->external_ram[i].idstr, block->idstr, 6)) {",
         ),
+        ("all of RAM */\n    external_ram_reset(state);", "all of RAM */"),
+        ("state->target_page_bits = qemu_target_page_bits_min();", ""),
+        ("external_ram_list(state);\n\n    return 0;", "return 0;"),
+        ("if (!configuration_validate_external_ram(state)) {", "if (0) {"),
+        ("if (!configuration_validate_capabilities(state)) {", "if (0) {"),
+        (
+            "state->caps_count = 0;\n    external_ram_reset(state);\n    return 0;",
+            "state->caps_count = 0;\n    return 0;",
+        ),
+        (
+            "state->caps_count = 0;\n    external_ram_reset(state);\n\n    return ret;",
+            "state->caps_count = 0;\n\n    return ret;",
+        ),
+        ("if (configuration_is_needed()) {", "if (migrate_get_current()->send_configuration) {"),
+        (
+            "caps_allow_external_ram(migrate_get_current()->capabilities, idstr,",
+            "caps_allow_external_ram((bool[MIGRATION_CAPABILITY__MAX]){ 0 }, idstr,",
+        ),
         ("return migrate_get_current()->send_configuration ||", "return"),
         (
             "if (qemu_peek_byte(f, 0) == QEMU_VM_CONFIGURATION) {",

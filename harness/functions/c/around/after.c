@@ -116,6 +116,10 @@ void pcram_begin(const struct pcram_settings *settings, uint8_t *arena)
     the_mode = set.mode;
     ignore_shared = set.ignore_shared;
     the_migration.send_configuration = set.send_configuration;
+    the_migration.vmdesc = set.vmdesc ? &the_description : NULL;
+    the_migration.capabilities[MIGRATION_CAPABILITY_X_IGNORE_SHARED] = set.ignore_shared;
+    the_migration.capabilities[MIGRATION_CAPABILITY_POSTCOPY_RAM] = set.postcopy_ram;
+    the_migration.capabilities[MIGRATION_CAPABILITY_MAPPED_RAM] = set.mapped_ram;
     memory = arena;
     memset(&the_incoming, 0, sizeof(the_incoming));
     memset(&the_ram_state, 0, sizeof(the_ram_state));
@@ -126,9 +130,7 @@ void pcram_begin(const struct pcram_settings *settings, uint8_t *arena)
     /* It has the last block to itself: it is made to look for one that is not there */
     ram_block_from_stream(&(QEMUFile) { .in = (const uint8_t *)"\1?", .in_len = 2 }, 0);
 #endif
-#ifdef PCRAM_EXTERNAL
-    external_ram_reset(&savevm_state);
-#endif
+    forget_configuration();
 #ifdef PCRAM_QUEUED
     for (int i = 0; i < 2; i++) {
         memset(&queues[i], 0, sizeof(queues[i]));
@@ -245,6 +247,11 @@ int64_t pcram_header(QEMUFile *f)
 #endif
 }
 
+void pcram_save_header(QEMUFile *f)
+{
+    qemu_savevm_state_header(f);
+}
+
 int64_t pcram_receive(uint8_t *packet)
 {
     Error *err = NULL;
@@ -291,35 +298,17 @@ void pcram_save_file_bmap(QEMUFile *f)
 #endif
 
 #ifdef PCRAM_EXTERNAL
-void pcram_list(void)
-{
-    external_ram_list(&savevm_state);
-}
-
-/* The list has been loaded */
-int64_t pcram_validate(const ExternalRAM *list, uint32_t count)
-{
-    external_ram_reset(&savevm_state);
-    savevm_state.external_ram = g_new0(ExternalRAM, count);
-    savevm_state.external_ram_count = count;
-    memcpy(savevm_state.external_ram, list, count * sizeof(*list));
-    return configuration_validate_external_ram(&savevm_state);
-}
-
-void pcram_reset(void)
-{
-    external_ram_reset(&savevm_state);
-}
-
 void pcram_warn(const char *snapshot)
 {
     external_ram_warn(snapshot);
 }
 
+/* Those that are on, where none are given */
 int64_t pcram_caps(const bool *caps, const char *idstr)
 {
     Error *err = NULL;
-    bool ret = caps_allow_external_ram(caps, idstr, &err);
+    bool ret = caps ? caps_allow_external_ram(caps, idstr, &err)
+                    : migrate_caps_allow_external_ram(idstr, &err);
 
     if (err) {
         error_report_err(err);

@@ -67,6 +67,11 @@ void pcram_view(void)
 #ifndef PCRAM_KEEPS_REFUSED
     say("last %d", index_of(the_incoming.last_recv_block[RAM_CHANNEL_PRECOPY]));
 #endif
+    say("section %u %s %u", savevm_state.len, savevm_state.name ? savevm_state.name : "(none)",
+        savevm_state.target_page_bits);
+    for (uint32_t i = 0; i < savevm_state.caps_count; i++) {
+        say("capability %s", MigrationCapability_str(savevm_state.capabilities[i]));
+    }
 #ifdef PCRAM_EXTERNAL
     for (uint32_t i = 0; i < savevm_state.external_ram_count; i++) {
         char name[257] = "";

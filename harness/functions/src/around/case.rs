@@ -48,13 +48,20 @@ impl lockstep::Case for Case {
         let mut all = Changes::of(self);
         for at in (0..self.steps.len()).rev() {
             all.add(|case| _ = case.steps.remove(at));
-            let Step::Load { items, .. } = &self.steps[at] else { continue };
-            for item in (0..items.len()).rev() {
-                all.add(|case| {
-                    if let Step::Load { items, .. } = &mut case.steps[at] {
-                        items.remove(item);
+            match &self.steps[at] {
+                Step::Load { items, .. } => (0..items.len()).rev().for_each(|item| {
+                    all.add(|case| {
+                        if let Step::Load { items, .. } = &mut case.steps[at] {
+                            items.remove(item);
+                        }
+                    });
+                }),
+                Step::Header { section: Section::Configuration(_), .. } => all.add(|case| {
+                    if let Step::Header { section, .. } = &mut case.steps[at] {
+                        *section = Section::Configuration(Configuration::default());
                     }
-                });
+                }),
+                _ => {}
             }
         }
         for at in (0..self.blocks.len()).rev() {
@@ -141,19 +148,8 @@ pub enum Step {
         /// How many bytes, which may go on in the next blocks.
         len: u32,
     },
-    /// `external_ram_list`.
-    List,
-    /// `external_ram_reset`.
-    Reset,
-    /// `configuration_validate_external_ram`, of what `external_ram_list` would give.
-    Validate {
-        /// Without that one.
-        without: Option<u8>,
-        /// And with these.
-        with: Vec<Name>,
-        /// No NUL ends the last.
-        unended: bool,
-    },
+    /// `qemu_savevm_state_header`.
+    SaveHeader,
     /// `qemu_loadvm_state_header`.
     Header {
         /// A magic that is none.
@@ -163,14 +159,14 @@ pub enum Step {
         /// What follows.
         section: Section,
         /// How many bytes there are.
-        cut: Option<u8>,
+        cut: Option<u16>,
     },
     /// `external_ram_warn`.
     Warn,
     /// `caps_allow_external_ram`.
     Caps {
-        /// The capabilities.
-        caps: Vec<Capability>,
+        /// The capabilities; else those that are on (`migrate_caps_allow_external_ram`).
+        caps: Option<Vec<Capability>>,
         /// The block.
         name: Name,
     },
@@ -186,15 +182,49 @@ pub enum Step {
 }
 
 /// What follows the version in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Section {
     /// A configuration section.
-    Loads,
-    /// One that cannot be loaded.
-    Fails,
+    Configuration(Configuration),
     /// Something else.
     Other(u8),
+}
+
+/// A configuration section, where it is not the one that this guest would write.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Its machine type.
+    pub machine: Option<String>,
+    /// The bits of an address within a page, which it tells.
+    pub target_page_bits: Option<u32>,
+    /// Its capabilities.
+    pub capabilities: Option<Vec<Capability>>,
+    /// Its list of external blocks.
+    pub external_ram: Listed,
+    /// It has a subsection that nobody knows.
+    pub unknown: bool,
+}
+
+/// A list of external blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Listed {
+    /// That of this guest, where it has one.
+    #[default]
+    Here,
+    /// None at all.
+    Nowhere,
+    /// That of this guest, and:
+    But {
+        /// Without that one.
+        without: Option<u8>,
+        /// And with these.
+        with: Vec<Name>,
+        /// No NUL ends the last.
+        unended: bool,
+    },
 }
 
 /// What is wrong with a stream.

@@ -2,7 +2,7 @@
 
 use crate::lockstep::{Load, STREAM};
 use libloading::{Library, Symbol};
-use pcram_mirror::around::external::NAME;
+use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::{self, Block, multifd};
 use pcram_mirror::ram::{Kind, Mode};
 use std::ffi::{CString, c_char, c_int};
@@ -24,7 +24,7 @@ struct File {
 /// `struct pcram_settings` of before.h.
 #[repr(C)]
 struct Settings {
-    all: [i32; 12],
+    all: [i32; 13],
 }
 
 /// `struct pcram_block` of after.c.
@@ -56,6 +56,7 @@ pub struct Functions {
     ask: unsafe extern "C" fn(c_int) -> i64,
     load: Reader,
     header: Reader,
+    save_header: unsafe extern "C" fn(*mut File),
     hint: unsafe extern "C" fn(u64, u64),
     receive: unsafe extern "C" fn(*mut u8) -> i64,
     queue: Option<unsafe extern "C" fn(*mut File, c_int, u64) -> i64>,
@@ -76,9 +77,6 @@ struct Mapped {
 
 /// Of trees that have the series.
 struct External {
-    list: unsafe extern "C" fn(),
-    reset: unsafe extern "C" fn(),
-    validate: unsafe extern "C" fn(*const [u8; NAME], u32) -> i64,
     warn: unsafe extern "C" fn(*const c_char),
     caps: unsafe extern "C" fn(*const bool, *const c_char) -> i64,
 }
@@ -108,11 +106,8 @@ impl Load for Functions {
                 }),
                 false => None,
             };
-            let external = match has(b"pcram_list") {
+            let external = match has(b"pcram_warn") {
                 true => Some(External {
-                    list: *library.get(b"pcram_list")?,
-                    reset: *library.get(b"pcram_reset")?,
-                    validate: *library.get(b"pcram_validate")?,
                     warn: *library.get(b"pcram_warn")?,
                     caps: *library.get(b"pcram_caps")?,
                 }),
@@ -127,6 +122,7 @@ impl Load for Functions {
                 ask: *library.get(b"pcram_ask")?,
                 load: *library.get(b"pcram_load")?,
                 header: *library.get(b"pcram_header")?,
+                save_header: *library.get(b"pcram_save_header")?,
                 hint: *library.get(b"pcram_hint")?,
                 receive: *library.get(b"pcram_receive")?,
                 queue: library.get(b"pcram_queue").ok().map(|queue| *queue),
@@ -162,12 +158,13 @@ impl Functions {
             it.postcopy_ram,
             it.postcopy_advised,
             it.send_configuration,
+            it.vmdesc,
             it.restore_vm,
             it.running,
             it.others_fail,
             it.fast_thread,
         ];
-        let mut settings = Settings { all: [mode; 12] };
+        let mut settings = Settings { all: [mode; 13] };
         settings.all[1..].iter_mut().zip(flags).for_each(|(to, flag)| *to = flag.into());
         (self.file.out_len, self.file.out_at, self.file.error) = (0, 0, 0);
         // SAFETY: as the caller promises.
@@ -236,6 +233,12 @@ impl Functions {
         unsafe { self.read(self.header, input) }
     }
 
+    /// `qemu_savevm_state_header`.
+    pub fn save_header(&mut self) {
+        // SAFETY: it writes no more than there is room for, or aborts.
+        unsafe { (self.save_header)(&mut *self.file) }
+    }
+
     /// # Safety
     ///
     /// The function does nothing with this stream that C does not define.
@@ -301,21 +304,6 @@ impl Functions {
         }
     }
 
-    /// `external_ram_list`, or `external_ram_reset`.
-    pub fn list(&mut self, reset: bool) {
-        if let Some(External { list, reset: forget, .. }) = self.external {
-            // SAFETY: it allocates what it fills in.
-            unsafe { if reset { forget() } else { list() } }
-        }
-    }
-
-    /// `configuration_validate_external_ram`, of this list.
-    pub fn validate(&mut self, list: &[[u8; NAME]]) -> Option<i64> {
-        let validate = self.external.as_ref()?.validate;
-        // SAFETY: the list is copied.
-        Some(unsafe { validate(list.as_ptr(), list.len() as u32) })
-    }
-
     /// `external_ram_warn`.
     pub fn warn(&mut self, snapshot: &str) {
         let name = CString::new(snapshot).expect("the name of a snapshot has no NUL");
@@ -325,12 +313,18 @@ impl Functions {
         }
     }
 
-    /// `caps_allow_external_ram`.
-    pub fn caps(&mut self, caps: &[bool; 4], idstr: &[u8]) -> Option<i64> {
+    /// `caps_allow_external_ram`, of whether each capability is on; without, of those that are
+    /// (`migrate_caps_allow_external_ram`).
+    pub fn caps(
+        &mut self,
+        caps: Option<[bool; Capability::ALL.len()]>,
+        idstr: &[u8],
+    ) -> Option<i64> {
         let name = CString::new(idstr).expect("a name has no NUL");
         let allow = self.external.as_ref()?.caps;
+        let caps = caps.as_ref().map_or(std::ptr::null(), |caps| caps.as_ptr());
         // SAFETY: there are as many capabilities as before.h has.
-        Some(unsafe { allow(caps.as_ptr(), name.as_ptr()) })
+        Some(unsafe { allow(caps, name.as_ptr()) })
     }
 
     /// All that was written: where each piece goes, and the piece.

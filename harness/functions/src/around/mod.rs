@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod ffi;
+mod header;
 mod memory;
 pub mod rig;
 pub mod story;

@@ -3,12 +3,12 @@
 use super::case::{Case, Step};
 use super::ffi::Functions;
 use super::memory::Memory;
-use super::{stream, view};
+use super::{header, stream, view};
 use crate::lockstep::{Broken, Difference, Outcome, same};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::file::{Input, Output};
-use pcram_mirror::around::{Block, EINVAL, Guest, Tree, Undefined};
+use pcram_mirror::around::{Block, Guest, Tree, Undefined};
 use pcram_mirror::v1_0::Property;
 
 /// The name of the snapshot that is warned of.
@@ -142,7 +142,11 @@ impl Rig<'_> {
                 let c = self.c(|functions| unsafe { functions.queue(block, offset) });
                 self.same("multifd_queue_page()", c.flatten(), mirror.into())?;
             }
-            Step::Header { .. } => self.header(&stream::header(step))?,
+            Step::SaveHeader => {
+                self.guest.qemu_savevm_state_header(&mut self.file);
+                self.c(Functions::save_header);
+            }
+            Step::Header { .. } => self.header(&header::header(self.case, &self.guest, step))?,
             _ if tree.ram.external => self.external(step)?,
             // The tree has nothing of it.
             _ => {}
@@ -216,8 +220,7 @@ impl Rig<'_> {
 
     fn header(&mut self, bytes: &[u8]) -> Result<(), Difference> {
         let mut input = Input::new(bytes);
-        let section = |f: &mut Input| if f.byte() == 0 { 0 } else { EINVAL };
-        let mirror = self.guest.qemu_loadvm_state_header(&mut input, section);
+        let mirror = self.guest.qemu_loadvm_state_header(&mut input);
         let c = self.c(|functions| functions.header(bytes));
         self.same("qemu_loadvm_state_header()", c, (mirror.into(), input.at, input.error))
     }
@@ -225,31 +228,6 @@ impl Rig<'_> {
     /// What only the series has.
     fn external(&mut self, step: &Step) -> Result<(), Difference> {
         match step {
-            Step::List => {
-                self.guest.external_ram_list();
-                self.c(|functions| functions.list(false));
-            }
-            Step::Reset => {
-                self.guest.external_ram_reset();
-                self.c(|functions| functions.list(true));
-            }
-            Step::Validate { without, with, unended } => {
-                self.guest.external_ram_list();
-                let mut list = std::mem::take(&mut self.guest.external_ram);
-                if let Some(without) =
-                    without.and_then(|at| usize::from(at).checked_rem(list.len()))
-                {
-                    list.remove(without);
-                }
-                for (at, name) in with.iter().enumerate() {
-                    let unended = *unended && at + 1 == with.len();
-                    list.push(stream::name(&self.case.name(*name), unended));
-                }
-                self.guest.external_ram = list.clone();
-                let mirror = self.guest.configuration_validate_external_ram();
-                let c = self.c(|functions| functions.validate(&list)).flatten();
-                self.same("configuration_validate_external_ram()", c, mirror.into())?;
-            }
             Step::Warn => {
                 self.guest.external_ram_warn(SNAPSHOT);
                 self.c(|functions| functions.warn(SNAPSHOT));
@@ -257,15 +235,12 @@ impl Rig<'_> {
             Step::Caps { caps, name } => {
                 let name = self.case.name(*name);
                 let idstr = String::from_utf8_lossy(&name);
-                let mirror = self.guest.caps_allow_external_ram(caps, &idstr);
-                let has = |cap| caps.contains(&cap);
-                let set = [
-                    has(Capability::XIgnoreShared),
-                    has(Capability::XColo),
-                    has(Capability::BackgroundSnapshot),
-                    has(Capability::PostcopyRam),
-                ];
-                let c = self.c(|functions| functions.caps(&set, &name)).flatten();
+                let mirror = match caps {
+                    Some(caps) => self.guest.caps_allow_external_ram(caps, &idstr),
+                    None => self.guest.migrate_caps_allow_external_ram(&idstr),
+                };
+                let set = caps.as_ref().map(|caps| Capability::ALL.map(|it| caps.contains(&it)));
+                let c = self.c(|functions| functions.caps(set, &name)).flatten();
                 self.same("caps_allow_external_ram()", c, mirror.into())?;
             }
             _ => {}

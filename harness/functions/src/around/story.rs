@@ -1,6 +1,9 @@
 //! A case in words.
 
-use super::case::{Block, Case, Content, Damage, Entry, Header, Item, Name, Packet, Section, Step};
+use super::case::{
+    Block, Case, Configuration, Content, Damage, Entry, Header, Item, Listed, Name, Packet,
+    Section, Step,
+};
 use pcram_mirror::around::Settings;
 
 /// The guest, and each step, a line each.
@@ -21,6 +24,7 @@ fn settings(settings: &Settings) -> String {
         (settings.postcopy_ram, "postcopy-ram"),
         (settings.postcopy_advised, "postcopy-ram on the other side"),
         (settings.send_configuration, "a configuration section"),
+        (settings.vmdesc, "a description at the end"),
         (settings.restore_vm, "a guest that has run"),
         (settings.running, "a migration under way"),
         (settings.others_fail, "RDMA, xbzrle and channels that fail"),
@@ -63,23 +67,13 @@ fn words(case: &Case, step: &Step) -> String {
         Step::Hint { block: at, offset, len } => {
             format!("the guest has {len} bytes free, from byte {offset} of {} on", block(at))
         }
-        Step::List => "the external blocks are listed".to_owned(),
-        Step::Reset => "the list of external blocks is emptied".to_owned(),
-        Step::Validate { without, with, unended } => {
-            let without = without.map_or(String::new(), |at| format!(", without its entry {at}"));
-            let with: Vec<_> = with.iter().map(|name| named(case, *name)).collect();
-            let with =
-                if with.is_empty() { String::new() } else { format!(", with {}", with.join(", ")) };
-            let unended = if *unended { ", the last of them without an end" } else { "" };
-            format!("a list of external blocks comes, this guest's{without}{with}{unended}")
-        }
+        Step::SaveHeader => "the head of a stream is written".to_owned(),
         Step::Header { magic, version, section, cut } => {
             let other = |what: &str, value: &Option<u32>| {
                 value.map_or(String::new(), |value| format!(", with the {what} {value:#x}"))
             };
             let section = match section {
-                Section::Loads => "a configuration section".to_owned(),
-                Section::Fails => "a configuration section that does not load".to_owned(),
+                Section::Configuration(it) => configuration(case, it),
                 Section::Other(byte) => format!("the byte {byte:#04x}"),
             };
             let cut = cut.map_or(String::new(), |at| format!("; it has {at} bytes"));
@@ -88,7 +82,11 @@ fn words(case: &Case, step: &Step) -> String {
         }
         Step::Warn => "a snapshot was made".to_owned(),
         Step::Caps { caps, name } => {
-            format!("the capabilities {caps:?} are asked for, beside {}", named(case, *name))
+            let asked = match caps {
+                Some(caps) => format!("the capabilities {caps:?} are asked for"),
+                None => "the capabilities that are on are looked at".to_owned(),
+            };
+            format!("{asked}, beside {}", named(case, *name))
         }
         Step::Receive(packet) => {
             let Packet { name, unended, normal, zero, damage } = packet;
@@ -102,6 +100,36 @@ fn words(case: &Case, step: &Step) -> String {
         }
         Step::Queue { block: at, page } => format!("page {page} of {} is queued", block(at)),
     }
+}
+
+/// A configuration section, and what is not as this guest would have it.
+fn configuration(case: &Case, it: &Configuration) -> String {
+    let Configuration { machine, target_page_bits, capabilities, external_ram, unknown } = it;
+    let mut words = "a configuration section".to_owned();
+    if let Some(machine) = machine {
+        words += &format!(" of machine {machine:?}");
+    }
+    if let Some(bits) = target_page_bits {
+        words += &format!(", with pages of {bits} bits");
+    }
+    if let Some(capabilities) = capabilities {
+        words += &format!(", with the capabilities {capabilities:?}");
+    }
+    words += if *unknown { ", with a subsection that nobody knows" } else { "" };
+    match external_ram {
+        Listed::Here => {}
+        Listed::Nowhere => words += ", without a list of external blocks",
+        Listed::But { without, with, unended } => {
+            words += ", with this guest's list of external blocks";
+            words += &without.map_or(String::new(), |at| format!(" without its entry {at}"));
+            let with: Vec<_> = with.iter().map(|name| named(case, *name)).collect();
+            if !with.is_empty() {
+                words += &format!(" and {}", with.join(", "));
+            }
+            words += if *unended { ", the last of them without an end" } else { "" };
+        }
+    }
+    words
 }
 
 fn named(case: &Case, name: Name) -> String {

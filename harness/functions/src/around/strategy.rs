@@ -1,20 +1,20 @@
 //! Cases of any kind: most of what they say is as it should be, and one thing is not.
 
 use super::case::{
-    Block, Case, Content, Damage, Entry, Header, Item, LONGEST, MOST_BLOCKS, MOST_PAGES, Name,
-    Packet, Section, Step, Wrong,
+    Block, Case, Configuration, Content, Damage, Entry, Header, Item, LONGEST, Listed, MOST_BLOCKS,
+    MOST_PAGES, Name, Packet, Section, Step, Wrong,
 };
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::around::Settings;
-use pcram_mirror::around::external::{
-    Capability, QEMU_VM_FILE_VERSION, QEMU_VM_FILE_VERSION_COMPAT,
-};
+use pcram_mirror::around::configuration::{QEMU_VM_FILE_VERSION, QEMU_VM_FILE_VERSION_COMPAT};
+use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::multifd::PAGES;
 use pcram_mirror::ram::{Kind, Mode};
 use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 /// The most steps of a case.
 const MOST_STEPS: usize = 12;
@@ -34,11 +34,11 @@ fn settings() -> impl Strategy<Value = Settings> {
     ];
     let even = || any::<bool>();
     let capabilities = (even(), even(), weighted(0.3), even(), even(), even());
-    let others = (even(), even(), weighted(0.9), weighted(0.15), even());
+    let others = (even(), even(), even(), weighted(0.9), weighted(0.15), even());
     (mode, capabilities, others).prop_map(|(mode, capabilities, others)| {
         let (ignore_shared, mapped_ram, multifd, flush_each_section, postcopy_ram, advised) =
             capabilities;
-        let (send_configuration, restore_vm, running, others_fail, fast_thread) = others;
+        let (send_configuration, vmdesc, restore_vm, running, others_fail, fast_thread) = others;
         Settings {
             mode,
             ignore_shared,
@@ -48,6 +48,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             postcopy_ram,
             postcopy_advised: advised,
             send_configuration,
+            vmdesc,
             restore_vm,
             running,
             others_fail,
@@ -104,12 +105,11 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (vec(item(), 0..6), damage())
             .prop_map(|(items, damage)| Step::Load { items, damage }),
         2 => hint(),
-        1 => prop_oneof![2 => Just(Step::List), 1 => Just(Step::Reset)],
-        2 => (option::weighted(0.2, byte()), vec(name(), 0..3), weighted(0.1))
-            .prop_map(|(without, with, unended)| Step::Validate { without, with, unended }),
-        3 => header(),
+        2 => Just(Step::SaveHeader),
+        5 => header(),
         1 => Just(Step::Warn),
-        1 => (vec(capability(), 0..3), name()).prop_map(|(caps, name)| Step::Caps { caps, name }),
+        1 => (option::weighted(0.7, vec(capability(), 0..3)), name())
+            .prop_map(|(caps, name)| Step::Caps { caps, name }),
         3 => packet().prop_map(Step::Receive),
         3 => (byte(), number()).prop_map(|(block, page)| Step::Queue { block: block % 2, page }),
     ]
@@ -134,23 +134,39 @@ fn header() -> impl Strategy<Value = Step> {
         1 => any::<u32>(),
     ];
     let section = prop_oneof![
-        6 => Just(Section::Loads),
-        1 => Just(Section::Fails),
+        8 => configuration().prop_map(Section::Configuration),
         3 => any::<u8>().prop_map(Section::Other),
     ];
-    let cut = option::weighted(0.1, 0..10_u8);
+    let cut = option::weighted(0.15, prop_oneof![0..10_u16, 0..100_u16, 0..600_u16]);
     let magic = option::weighted(0.1, any::<u32>());
     (magic, option::weighted(0.2, version), section, cut)
         .prop_map(|(magic, version, section, cut)| Step::Header { magic, version, section, cut })
 }
 
+fn configuration() -> impl Strategy<Value = Configuration> {
+    let machine = select(&["", "pc", "pc-q35-", "isapc"][..]).prop_map(str::to_owned);
+    let changed = (option::weighted(0.3, any::<u8>()), vec(name(), 0..3), weighted(0.1));
+    let external_ram = prop_oneof![
+        4 => Just(Listed::Here),
+        1 => Just(Listed::Nowhere),
+        3 => changed.prop_map(|(without, with, unended)| Listed::But { without, with, unended }),
+    ];
+    let machine = option::weighted(0.15, machine);
+    let bits = option::weighted(0.15, prop_oneof![Just(12), Just(13), any::<u32>()]);
+    let capabilities = option::weighted(0.2, vec(capability(), 0..=6));
+    (machine, bits, capabilities, external_ram, weighted(0.05)).prop_map(
+        |(machine, target_page_bits, capabilities, external_ram, unknown)| Configuration {
+            machine,
+            target_page_bits,
+            capabilities,
+            external_ram,
+            unknown,
+        },
+    )
+}
+
 fn capability() -> impl Strategy<Value = Capability> {
-    prop_oneof![
-        Just(Capability::XIgnoreShared),
-        Just(Capability::XColo),
-        Just(Capability::BackgroundSnapshot),
-        Just(Capability::PostcopyRam),
-    ]
+    select(&Capability::ALL[..])
 }
 
 fn damage() -> impl Strategy<Value = Option<Damage>> {

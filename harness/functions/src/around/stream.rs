@@ -1,10 +1,8 @@
 //! The bytes of what a case says somebody else has sent.
 
-use super::case::{Case, Content, Damage, Entry, Header, Item, Name, Packet, Section, Step, Wrong};
+use super::case::{Case, Content, Damage, Entry, Header, Item, Name, Packet, Wrong};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
-use pcram_mirror::around::external::{
-    NAME, QEMU_VM_CONFIGURATION, QEMU_VM_FILE_MAGIC, QEMU_VM_FILE_VERSION,
-};
+use pcram_mirror::around::external::NAME;
 use pcram_mirror::around::load::RAM_SAVE_FLAG_XBZRLE;
 use pcram_mirror::around::mapped_ram::{HEADER, MappedRamHeader};
 use pcram_mirror::around::multifd::{self, MULTIFD_MAGIC, MULTIFD_VERSION, PAGES};
@@ -136,20 +134,6 @@ fn mapped(entry: &Entry, length: u64, to: &mut Vec<u8>) {
         room.zip(bytes(page as u8)).for_each(|(to, it)| *to = it);
     }
     to[bitmap_offset as usize..][..bitmap.len()].copy_from_slice(&bitmap);
-}
-
-/// The header of a stream.
-pub fn header(step: &Step) -> Vec<u8> {
-    let Step::Header { magic, version, section, cut } = step else { return Vec::new() };
-    let mut to = magic.unwrap_or(QEMU_VM_FILE_MAGIC).to_be_bytes().to_vec();
-    to.extend(version.unwrap_or(QEMU_VM_FILE_VERSION).to_be_bytes());
-    match *section {
-        Section::Loads => to.extend([QEMU_VM_CONFIGURATION, 0]),
-        Section::Fails => to.extend([QEMU_VM_CONFIGURATION, 1]),
-        Section::Other(byte) => to.push(byte),
-    }
-    to.truncate(cut.map_or(to.len(), usize::from));
-    to
 }
 
 /// A name in as many bytes as there are for one; what is behind it is 0.

@@ -33,10 +33,15 @@ pub const FILES: [&str; 21] = [
 /// Behind all others: `strpadcpy`.
 const UTIL: &str = "util/cutils.c";
 
-const BEFORE: &str =
-    concat!(include_str!("../../c/ram.h"), include_str!("../../c/around/before.h"));
+const BEFORE: &str = concat!(
+    include_str!("../../c/ram.h"),
+    include_str!("../../c/around/before.h"),
+    include_str!("../../c/around/stream.h"),
+    include_str!("../../c/put.h"),
+);
 const AFTER: &str = concat!(
     include_str!("../../c/flags.h"),
+    include_str!("../../c/around/configuration.c"),
     include_str!("../../c/around/after.c"),
     include_str!("../../c/around/view.c")
 );
@@ -58,6 +63,7 @@ const STREAM: &[&str] = &[
     "QEMU_VM_FILE_MAGIC",
     "QEMU_VM_FILE_VERSION_COMPAT",
     "QEMU_VM_FILE_VERSION",
+    "QEMU_VM_SUBSECTION",
     "QEMU_VM_CONFIGURATION",
     "MIN_RAMBLOCK_SIZE",
     "MULTIFD_MAGIC",
@@ -122,8 +128,18 @@ const EXTERNAL: &[&str] = &[
     "external_ram_warn",
     "check_caps_external_ram",
     "caps_allow_external_ram",
+    "migrate_caps_allow_external_ram",
 ];
-const HEADER: &[&str] = &["qemu_loadvm_state_header"];
+const SECTION: &[&str] = &[
+    "should_validate_capability",
+    "get_validatable_capabilities_count",
+    "configuration_validate_capabilities",
+    "configuration_pre_save",
+    "configuration_pre_load",
+    "configuration_post_load",
+];
+const SOME_SECTION: &[&str] = &["configuration_post_save"];
+const HEADER: &[&str] = &["qemu_savevm_state_header", "qemu_loadvm_state_header"];
 const MULTIFD: &[&str] = &["multifd_ram_page_size", "multifd_ram_page_count"];
 const MORE_MULTIFD: &[&str] = &["multifd_ram_unfill_packet", "multifd_recv_unfill_packet_header"];
 const LAST_MULTIFD: &[&str] = &["multifd_recv_unfill_packet_ram"];
@@ -164,6 +180,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         }
     };
     let load = [pool.all(LOAD)?, pool.some(SOME_LOAD)?, pool.all(AROUND)?].concat();
+    let section = [pool.all(SECTION)?, pool.some(SOME_SECTION)?].concat();
     let header = pool.all(HEADER)?;
     let external = match pool.has("RAM_EXTERNAL") {
         true => pool.some(EXTERNAL)?,
@@ -178,6 +195,10 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         keeps_refused: load.contains("static RAMBlock *block;"),
         header_error: header.contains("Error **errp"),
         cleans_up: header.contains("qemu_loadvm_state_cleanup()"),
+        describes: header.contains("json_writer_start_object"),
+        save_error: header.contains("vmdesc, &local_err"),
+        post_save: pool.has("configuration_post_save"),
+        frees_loaded: section.contains("g_free((void *)state->name)"),
         clears_region: load.contains("migration_clear_memory_region_dirty_bitmap_range(block"),
         background_snapshot: external.contains("MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT"),
         queues,
@@ -190,13 +211,12 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         (true, true) => "#define PCRAM_QUEUED used\n",
         (true, false) => "#define PCRAM_QUEUED num\n",
     };
-    let saved = "typedef struct { uint32_t external_ram_count; ExternalRAM *external_ram; } SaveState;\n\
-                 static SaveState savevm_state;\n";
     let state = "static struct { MultiFDPages_t *pages; } the_send_state, \
                  *multifd_send_state = &the_send_state;\n";
     let parts = [
         set("PCRAM_EXTERNAL", tree.ram.external),
         set("PCRAM_MAPPED_RAM", tree.mapped_ram),
+        set("PCRAM_POST_SAVE", tree.post_save),
         set("PCRAM_KEEPS_REFUSED", tree.keeps_refused),
         set("PCRAM_HEADER_ERROR", tree.header_error),
         set("PCRAM_PACKETS_USED", used),
@@ -208,7 +228,8 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         pool.all(TYPES)?,
         pool.some(SOME_TYPES)?,
         "static struct { QLIST_HEAD(, RAMBlock) blocks; } ram_list;\n".to_owned(),
-        if tree.ram.external { saved } else { "" }.to_owned(),
+        pool.all(&["SaveState"])?,
+        "static SaveState savevm_state;\n".to_owned(),
         pool.all(STREAM)?,
         pool.some(SOME_STREAM)?,
         pool.all(PACKETS)?,
@@ -221,6 +242,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         asked,
         load,
         external,
+        section,
         header,
         multifd.concat(),
         if queues { queue } else { String::new() },

@@ -31,7 +31,12 @@ pub(super) fn view(guest: &Guest) -> Vec<u8> {
     if !guest.tree.keeps_refused {
         say(format!("last {}", index(guest.last_recv_block)));
     }
-    for name in &guest.external_ram {
+    let it = &guest.savevm_state;
+    let name = it.name.as_deref().map(until_nul);
+    let name = name.map_or("(none)".into(), String::from_utf8_lossy);
+    say(format!("section {} {name} {}", it.len, it.target_page_bits));
+    it.capabilities.iter().for_each(|it| say(format!("capability {}", it.name())));
+    for name in &it.external_ram {
         say(format!("external {}", String::from_utf8_lossy(until_nul(name))));
     }
     let it = &guest.receiver;

@@ -1,7 +1,8 @@
 //! A case around the loop in words.
 
 use pcram_functions::around::case::{
-    Block, Case, Content, Damage, Entry, Header, Item, Name, Packet, Section, Step, Wrong,
+    Block, Case, Configuration, Content, Damage, Entry, Header, Item, Listed, Name, Packet,
+    Section, Step, Wrong,
 };
 use pcram_functions::around::story::tell;
 use pcram_mirror::around::Settings;
@@ -31,6 +32,7 @@ fn a_story_names_what_its_steps_find() {
             postcopy_ram: false,
             postcopy_advised: false,
             send_configuration: true,
+            vmdesc: false,
             restore_vm: false,
             running: false,
             others_fail: false,
@@ -42,8 +44,22 @@ fn a_story_names_what_its_steps_find() {
                 items: vec![Item::List(vec![listed]), page(Some(Name::Short(1))), page(None)],
                 damage: Some(Damage::Cut(9)),
             },
-            Step::Validate { without: Some(0), with: vec![Name::Unknown(3)], unended: false },
-            Step::Header { magic: None, version: Some(2), section: Section::Fails, cut: None },
+            Step::Header {
+                magic: None,
+                version: Some(2),
+                section: Section::Configuration(Configuration {
+                    machine: Some("isapc".into()),
+                    target_page_bits: Some(13),
+                    capabilities: Some(vec![]),
+                    external_ram: Listed::But {
+                        without: Some(0),
+                        with: vec![Name::Unknown(3)],
+                        unended: false,
+                    },
+                    unknown: true,
+                }),
+                cut: None,
+            },
             Step::Receive(Packet {
                 name: Name::Of(1),
                 unended: false,
@@ -62,10 +78,10 @@ fn a_story_names_what_its_steps_find() {
             "a section is loaded, cut off at its byte 9: a list of block0 of 4096 bytes at another \
              address (its file has no pages) (in a file, pages [1]); page 1 of block1 less its last \
              letter, 0x07 all over; page 1 of the block of before, 0x07 all over",
-            "a list of external blocks comes, this guest's, without its entry 0, with a block of 3 \
+            "the head of a stream comes, with the version 0x2, and a configuration section of machine \
+             \"isapc\", with pages of 13 bits, with the capabilities [], with a subsection that nobody \
+             knows, with this guest's list of external blocks without its entry 0 and a block of 3 \
              letters that is not there",
-            "the head of a stream comes, with the version 0x2, and a configuration section that does \
-             not load",
             "a packet comes with the pages [1] of block1, the zero ones [], with Normal(5)",
         ]
     );

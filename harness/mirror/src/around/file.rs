@@ -136,6 +136,16 @@ impl Output {
         }
     }
 
+    /// Writes a byte (`qemu_put_byte`).
+    pub fn put_byte(&mut self, byte: u8) {
+        self.put_buffer(&[byte]);
+    }
+
+    /// Writes a number (`qemu_put_be32`).
+    pub fn put_be32(&mut self, number: u32) {
+        self.put_buffer(&number.to_be_bytes());
+    }
+
     /// Writes elsewhere; there may be nothing to write from (`qemu_put_buffer_at`).
     pub fn put_buffer_at(&mut self, bytes: Option<&[u8]>, at: u64) {
         match bytes {

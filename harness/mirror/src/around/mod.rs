@@ -7,6 +7,7 @@
 //! region.
 
 pub mod bits;
+pub mod configuration;
 pub mod external;
 pub mod file;
 pub mod hint;
@@ -20,8 +21,11 @@ mod tests;
 use crate::address::TARGET_PAGE_SIZE as PAGE;
 use crate::ram::{self, Kind, Mode};
 use bits::Bits;
+use configuration::SaveState;
 use serde::{Deserialize, Serialize};
 
+/// `-ENOENT`.
+pub const ENOENT: i32 = -2;
 /// `-EIO`.
 pub const EIO: i32 = -5;
 /// `-EFAULT`.
@@ -68,6 +72,14 @@ pub struct Tree {
     pub header_error: bool,
     /// `qemu_loadvm_state_header` cleans up itself.
     pub cleans_up: bool,
+    /// `qemu_savevm_state_header` describes the section in JSON, too.
+    pub describes: bool,
+    /// `qemu_savevm_state_header` reports an error of the section.
+    pub save_error: bool,
+    /// `configuration_post_save` frees what was listed.
+    pub post_save: bool,
+    /// `configuration_post_load` frees what was loaded.
+    pub frees_loaded: bool,
     /// A hint is told to the memory region, too.
     pub clears_region: bool,
     /// `MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT` is among the capabilities that are refused.
@@ -98,6 +110,8 @@ pub struct Settings {
     pub postcopy_advised: bool,
     /// Whether the stream has a configuration section (`send_configuration`).
     pub send_configuration: bool,
+    /// The stream ends with a description of itself (`vmdesc`).
+    pub vmdesc: bool,
     /// A snapshot is loaded into a guest that has run (`RUN_STATE_RESTORE_VM`).
     pub restore_vm: bool,
     /// A migration is under way.
@@ -190,8 +204,8 @@ pub struct Guest {
     pub transferred: u64,
     /// The block that `RAM_SAVE_FLAG_CONTINUE` is about (`last_recv_block`).
     pub last_recv_block: Option<usize>,
-    /// The list of blocks whose pages the stream does not have (`external_ram`).
-    pub external_ram: Vec<[u8; external::NAME]>,
+    /// The configuration section, as it was last written or read.
+    pub savevm_state: SaveState,
     /// The channel of multifd that receives.
     pub receiver: multifd::Receiver,
     /// The pages that multifd is about to send.
@@ -211,7 +225,7 @@ impl Guest {
             dirty_pages: 0,
             transferred: 0,
             last_recv_block: None,
-            external_ram: Vec::new(),
+            savevm_state: SaveState::default(),
             receiver: multifd::Receiver::new(tree.packets),
             queue: queue::Queue::default(),
         };

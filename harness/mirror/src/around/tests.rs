@@ -1,6 +1,6 @@
 //! What the mirror does on its own, one thing at a time.
 
-use super::external::{Capability, NAME, QEMU_VM_FILE_MAGIC, QEMU_VM_FILE_VERSION};
+use super::external::{Capability, NAME};
 use super::file::{Input, Output, TURNS};
 use super::load::RAM_SAVE_FLAG_MULTIFD_FLUSH;
 use super::mapped_ram::MappedRamHeader;
@@ -19,6 +19,8 @@ fn today(external: bool) -> Tree {
         asks_postcopy: true,
         clears_region: true,
         background_snapshot: true,
+        post_save: true,
+        frees_loaded: true,
         packets: Packets::Zero,
         ..Tree::default()
     }
@@ -33,6 +35,7 @@ const SETTINGS: Settings = Settings {
     postcopy_ram: false,
     postcopy_advised: false,
     send_configuration: false,
+    vmdesc: false,
     restore_vm: false,
     running: true,
     others_fail: false,
@@ -239,15 +242,29 @@ fn as_released_a_hint_of_an_ignored_block_is_not_defined() {
     assert_eq!(guest.qemu_guest_free_page_hint(0, PAGE), Err(Undefined::NoBitmap));
 }
 
+/// The head of a stream that a guest writes.
+fn head_of(guest: &mut Guest) -> Vec<u8> {
+    let mut output = Output::default();
+    guest.qemu_savevm_state_header(&mut output);
+    output.pieces.into_iter().flat_map(|(_, piece)| piece).collect()
+}
+
+/// What a guest says of the head of a stream, and gives back.
+fn reads(mut guest: Guest, head: &[u8]) -> (i32, Vec<String>) {
+    (guest.qemu_loadvm_state_header(&mut Input::new(head)), said(&guest))
+}
+
 #[test]
 fn what_the_stream_lacks_is_what_is_external() {
-    let mut guest = guest(today(true), SETTINGS, &[Kind::External, Kind::Plain]);
-    guest.external_ram_list();
-    assert!(guest.configuration_validate_external_ram() && guest.said.is_empty());
-    guest.external_ram = vec![[b'b'; NAME]];
-    assert!(!guest.configuration_validate_external_ram());
-    let said = said(&guest);
-    assert_eq!(said.len(), 2);
+    let blocks = [Kind::External, Kind::Plain];
+    let mut here = guest(today(true), SETTINGS, &blocks);
+    let mut head = head_of(&mut here);
+    assert_eq!(reads(here.clone(), &head), (0, vec![]));
+    // The name in the list, without an end.
+    let name = head.len() - NAME;
+    head[name..].fill(b'b');
+    let (ret, said) = reads(here, &head);
+    assert_eq!((ret, said.len()), (EINVAL, 2));
     let cut = "b".repeat(NAME - 1);
     assert!(said[0].starts_with(&format!("The stream has no pages of RAM block '{cut}'")));
     assert!(said[1].starts_with("The stream has the pages of RAM block 'a', which is external"));
@@ -255,20 +272,37 @@ fn what_the_stream_lacks_is_what_is_external() {
 
 #[test]
 fn a_header_without_what_is_needed_and_one_with_more_are_refused() {
-    let head: Vec<_> = [QEMU_VM_FILE_MAGIC, QEMU_VM_FILE_VERSION]
-        .iter()
-        .flat_map(|number| number.to_be_bytes())
-        .collect();
-    let with = |kind, rest: &[u8]| {
-        let mut guest = guest(today(true), SETTINGS, &[kind]);
-        let bytes = [&head[..], rest].concat();
-        let ret = guest.qemu_loadvm_state_header(&mut Input::new(&bytes), |f| f.byte().into());
-        (ret, said(&guest).concat())
-    };
-    assert_eq!(with(Kind::Plain, &[1]), (0, String::new()));
-    assert_eq!(with(Kind::External, &[7, 0]), (0, String::new()));
-    assert_eq!(with(Kind::Plain, &[7, 0]).1, "Unexpected configuration section");
-    assert!(with(Kind::External, &[1]).1.contains("-pcram-file was missing where it was made"));
+    let with = |kind| guest(today(true), SETTINGS, &[kind]);
+    let without = head_of(&mut with(Kind::Plain));
+    assert_eq!(without.len(), 8, "magic and version");
+    let head = head_of(&mut with(Kind::External));
+    let other = [&without[..], &[1]].concat();
+    assert_eq!(reads(with(Kind::Plain), &other), (0, vec![]));
+    assert_eq!(reads(with(Kind::External), &head), (0, vec![]));
+    let (ret, said) = reads(with(Kind::External), &other);
+    assert_eq!(ret, EINVAL);
+    assert!(said[0].contains("-pcram-file was missing where it was made"));
+    let asks = Settings { send_configuration: true, ..SETTINGS };
+    let section = head_of(&mut guest(today(true), asks, &[Kind::Plain]));
+    let unexpected = vec!["Unexpected configuration section".to_owned()];
+    assert_eq!(reads(with(Kind::Plain), &section), (EINVAL, unexpected));
+}
+
+#[test]
+fn a_section_of_another_machine_or_other_capabilities_is_refused() {
+    let asks = Settings { send_configuration: true, ..SETTINGS };
+    let shares = Settings { ignore_shared: true, ..asks };
+    let head = head_of(&mut guest(today(true), shares, &[]));
+    let here = guest(today(true), asks, &[]);
+    let (ret, said) = reads(here.clone(), &head);
+    let differs = "Capability x-ignore-shared is off, but received capability is on";
+    assert_eq!((ret, said), (EINVAL, vec![differs.to_owned()]));
+    let mut head = head_of(&mut here.clone());
+    let last = head.len() - 1;
+    head[last] = b'x';
+    let (ret, said) = reads(here, &head);
+    let machine = "Machine type received is 'pc-q3x' and local is 'pc-q35'";
+    assert_eq!((ret, said), (EINVAL, vec![machine.to_owned()]));
 }
 
 #[test]
