@@ -161,6 +161,17 @@ pub enum Step {
         /// How many bytes there are.
         cut: Option<u16>,
     },
+    /// `calculate_dirtyrate_sample_vm`.
+    Sample {
+        /// The pages of each GiB that are looked at.
+        rate: u16,
+        /// How long.
+        seconds: u8,
+        /// The pages that are written meanwhile, each with its block.
+        written: Vec<(u8, u16)>,
+        /// The block that loses a page meanwhile, where it has more than one.
+        cut: Option<u8>,
+    },
     /// `external_ram_warn`.
     Warn,
     /// `caps_allow_external_ram`.

@@ -40,6 +40,13 @@ struct RawBlock {
     resizeable: i32,
 }
 
+/// `struct pcram_written` of dirtyrate.c.
+#[repr(C)]
+struct Written {
+    block: i32,
+    page: i32,
+}
+
 /// What a call that reads a stream gives: what it returns, where it ended, and the file's error.
 pub type Read = (i64, u64, i32);
 
@@ -57,6 +64,7 @@ pub struct Functions {
     load: Reader,
     header: Reader,
     save_header: unsafe extern "C" fn(*mut File),
+    sample: unsafe extern "C" fn(u64, i64, *const Written, c_int, c_int),
     hint: unsafe extern "C" fn(u64, u64),
     receive: unsafe extern "C" fn(*mut u8) -> i64,
     queue: Option<unsafe extern "C" fn(*mut File, c_int, u64) -> i64>,
@@ -123,6 +131,7 @@ impl Load for Functions {
                 load: *library.get(b"pcram_load")?,
                 header: *library.get(b"pcram_header")?,
                 save_header: *library.get(b"pcram_save_header")?,
+                sample: *library.get(b"pcram_sample")?,
                 hint: *library.get(b"pcram_hint")?,
                 receive: *library.get(b"pcram_receive")?,
                 queue: library.get(b"pcram_queue").ok().map(|queue| *queue),
@@ -237,6 +246,26 @@ impl Functions {
     pub fn save_header(&mut self) {
         // SAFETY: it writes no more than there is room for, or aborts.
         unsafe { (self.save_header)(&mut *self.file) }
+    }
+
+    /// `calculate_dirtyrate_sample_vm`.
+    ///
+    /// # Safety
+    ///
+    /// The blocks were added, and have the pages that are written.
+    pub unsafe fn sample(
+        &mut self,
+        rate: u64,
+        seconds: u64,
+        written: &[(usize, u64)],
+        cut: Option<usize>,
+    ) {
+        let raw =
+            |&(block, page): &(usize, u64)| Written { block: block as i32, page: page as i32 };
+        let raw: Vec<_> = written.iter().map(raw).collect();
+        let cut = cut.map_or(-1, |block| block as c_int);
+        // SAFETY: as the caller promises; what is written outlives the call.
+        unsafe { (self.sample)(rate, seconds as i64, raw.as_ptr(), raw.len() as c_int, cut) }
     }
 
     /// # Safety

@@ -6,6 +6,7 @@ use super::memory::Memory;
 use super::{header, stream, view};
 use crate::lockstep::{Broken, Difference, Outcome, same};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
+use pcram_mirror::around::dirtyrate::DirtyStat;
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::file::{Input, Output};
 use pcram_mirror::around::{Block, Guest, Tree, Undefined};
@@ -87,6 +88,11 @@ struct Rig<'a> {
     step: usize,
 }
 
+/// The n-th page that is looked at, of so many.
+fn sampled(at: u64, pages: u64) -> u64 {
+    at * 7 % pages
+}
+
 /// What one step comes to: on both sides the same, or what the C does not define.
 type Taken = Result<Result<(), Undefined>, Difference>;
 
@@ -145,6 +151,15 @@ impl Rig<'_> {
             Step::SaveHeader => {
                 self.guest.qemu_savevm_state_header(&mut self.file);
                 self.c(Functions::save_header);
+            }
+            Step::Sample { rate, seconds, written, cut } => {
+                let cut = cut.map(block);
+                let page = |(at, page): &(u8, u16)| {
+                    let block = block(*at);
+                    (block, u64::from(*page) % (self.guest.blocks[block].used_length / PAGE).max(1))
+                };
+                let written: Vec<_> = written.iter().map(page).collect();
+                return self.sample((*rate).into(), (*seconds).into(), &written, cut);
             }
             Step::Header { .. } => self.header(&header::header(self.case, &self.guest, step))?,
             _ if tree.ram.external => self.external(step)?,
@@ -209,13 +224,47 @@ impl Rig<'_> {
         // SAFETY: the mirror was asked.
         let c = self.c(|functions| unsafe { functions.load_precopy(bytes) });
         self.same("ram_load_precopy()", c, (mirror.into(), input.at, input.error))?;
-        if self.functions.is_none() {
-            return Ok(Ok(()));
-        }
-        match self.memory.differs() {
-            Some((at, c, mirror)) => same(self.step, "memory", &(at, c), &(at, mirror)).map(Ok),
-            None => Ok(Ok(())),
-        }
+        self.compare_memory().map(Ok)
+    }
+
+    fn compare_memory(&self) -> Result<(), Difference> {
+        let differs = self.functions.as_ref().and_then(|_| self.memory.differs());
+        differs.map_or(Ok(()), |(at, c, mirror)| same(self.step, "memory", &(at, c), &(at, mirror)))
+    }
+
+    /// Measures the dirty rate while pages are written, and a block loses a page.
+    fn sample(
+        &mut self,
+        rate: u64,
+        seconds: u64,
+        written: &[(usize, u64)],
+        cut: Option<usize>,
+    ) -> Taken {
+        let meanwhile = |guest: &mut Guest, memory: &mut [u8]| {
+            for &(block, page) in written {
+                let byte = &mut memory[(guest.blocks[block].host + page * PAGE) as usize];
+                *byte = byte.wrapping_add(1);
+            }
+            if let Some(block) = cut
+                && guest.blocks[block].used_length > PAGE
+            {
+                guest.blocks[block].used_length -= PAGE;
+            }
+        };
+        let (memory, msec) = (&mut self.memory.mirror, seconds * 1000);
+        let stat = self.guest.calculate_dirtyrate_sample_vm(rate, msec, memory, sampled, meanwhile);
+        let DirtyStat { dirty_rate, total_dirty_samples, total_sample_count, total_block_mem_mb } =
+            stat;
+        self.guest.said.push(
+            format!(
+                "rate {dirty_rate}: {total_dirty_samples} of {total_sample_count}, \
+                 {total_block_mem_mb} MiB"
+            )
+            .into_bytes(),
+        );
+        // SAFETY: the pages are some of the blocks'.
+        self.c(|functions| unsafe { functions.sample(rate, seconds, written, cut) });
+        self.compare_memory().map(Ok)
     }
 
     fn header(&mut self, bytes: &[u8]) -> Result<(), Difference> {

@@ -80,6 +80,19 @@ fn words(case: &Case, step: &Step) -> String {
             let (magic, version) = (other("magic", magic), other("version", version));
             format!("the head of a stream comes{magic}{version}, and {section}{cut}")
         }
+        Step::Sample { rate, seconds, written, cut } => {
+            let written: Vec<_> =
+                written.iter().map(|(at, page)| format!("page {page} of {}", block(at))).collect();
+            let written = match written.is_empty() {
+                true => "nothing".to_owned(),
+                false => written.join(", "),
+            };
+            let cut = cut.map_or(String::new(), |at| format!(", and {} loses a page", block(&at)));
+            format!(
+                "the dirty rate is measured for {seconds} s by {rate} pages of each GiB, while \
+                 {written} is written{cut}"
+            )
+        }
         Step::Warn => "a snapshot was made".to_owned(),
         Step::Caps { caps, name } => {
             let asked = match caps {

@@ -107,6 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => hint(),
         2 => Just(Step::SaveHeader),
         5 => header(),
+        2 => sample(),
         1 => Just(Step::Warn),
         1 => (option::weighted(0.7, vec(capability(), 0..3)), name())
             .prop_map(|(caps, name)| Step::Caps { caps, name }),
@@ -141,6 +142,14 @@ fn header() -> impl Strategy<Value = Step> {
     let magic = option::weighted(0.1, any::<u32>());
     (magic, option::weighted(0.2, version), section, cut)
         .prop_map(|(magic, version, section, cut)| Step::Header { magic, version, section, cut })
+}
+
+fn sample() -> impl Strategy<Value = Step> {
+    let rate = select(&[128_u16, 1024, 4096, 16384][..]);
+    let page = prop_oneof![3 => (0..6_u16).prop_map(|at| at * 7), 1 => any::<u16>()];
+    let written = vec((any::<u8>(), page), 0..6);
+    (rate, 1..=3_u8, written, option::weighted(0.2, any::<u8>()))
+        .prop_map(|(rate, seconds, written, cut)| Step::Sample { rate, seconds, written, cut })
 }
 
 fn configuration() -> impl Strategy<Value = Configuration> {

@@ -37,12 +37,14 @@ const BEFORE: &str = concat!(
     include_str!("../../c/ram.h"),
     include_str!("../../c/around/before.h"),
     include_str!("../../c/around/stream.h"),
+    include_str!("../../c/around/dirtyrate.h"),
     include_str!("../../c/put.h"),
 );
 const AFTER: &str = concat!(
     include_str!("../../c/flags.h"),
     include_str!("../../c/around/configuration.c"),
     include_str!("../../c/around/after.c"),
+    include_str!("../../c/around/dirtyrate.c"),
     include_str!("../../c/around/view.c")
 );
 
@@ -115,6 +117,25 @@ const SOME_LOAD: &[&str] = &[
     "parse_ramblocks",
 ];
 const AROUND: &[&str] = &["ram_load_precopy", "qemu_guest_free_page_hint", "skip_sample_ramblock"];
+const DIRTY_RATE: &[&str] = &[
+    "RAMBLOCK_INFO_MAX_LEN",
+    "struct DirtyRateConfig",
+    "struct RamblockDirtyInfo",
+    "struct DirtyRateStat",
+    "DirtyStat",
+    "get_ramblock_vfn_hash",
+    "save_ramblock_hash",
+    "get_ramblock_dirty_info",
+    "free_ramblock_dirty_info",
+    "record_ramblock_hash_info",
+    "calc_page_dirty_rate",
+    "find_block_matched",
+    "update_dirtyrate_stat",
+    "compare_page_hash_info",
+    "update_dirtyrate",
+];
+/// What measures, by name; before 6.2, it is all that measures.
+const CALCULATE: &[&str] = &["calculate_dirtyrate_sample_vm", "calculate_dirtyrate"];
 const EXTERNAL: &[&str] = &[
     "qemu_strnlen",
     "strpadcpy",
@@ -182,6 +203,21 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
     let load = [pool.all(LOAD)?, pool.some(SOME_LOAD)?, pool.all(AROUND)?].concat();
     let section = [pool.all(SECTION)?, pool.some(SOME_SECTION)?].concat();
     let header = pool.all(HEADER)?;
+    let rate = [pool.some(&["SampleVMStat"])?, pool.all(DIRTY_RATE)?].concat();
+    let calculate = CALCULATE.iter().find(|name| pool.has(name)).unwrap_or(&CALCULATE[0]);
+    let rate_by = [
+        format!("#define PCRAM_CALCULATE {calculate}\n"),
+        if rate.contains("calc_time_ms;") {
+            "#define PCRAM_PERIOD calc_time_ms\n#define PCRAM_PERIODS 1000\n"
+        } else {
+            "#define PCRAM_PERIOD sample_period_seconds\n#define PCRAM_PERIODS 1\n"
+        }
+        .to_owned(),
+        match rate.contains("page_sampling") {
+            true => "#define PCRAM_SAMPLING page_sampling.\n".to_owned(),
+            false => "#define PCRAM_SAMPLING\n".to_owned(),
+        },
+    ];
     let external = match pool.has("RAM_EXTERNAL") {
         true => pool.some(EXTERNAL)?,
         false => String::new(),
@@ -244,6 +280,10 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         external,
         section,
         header,
+        rate,
+        pool.some(&["has_samples"])?,
+        pool.all(&[calculate])?,
+        rate_by.concat(),
         multifd.concat(),
         if queues { queue } else { String::new() },
         AFTER.to_owned(),

@@ -8,6 +8,7 @@
 
 pub mod bits;
 pub mod configuration;
+pub mod dirtyrate;
 pub mod external;
 pub mod file;
 pub mod hint;
@@ -274,11 +275,6 @@ impl Guest {
     pub fn foreach_not_ignored_block(&self, mut func: impl FnMut(usize) -> i32) -> i32 {
         let blocks = (0..self.blocks.len()).filter(|&block| !self.is_ignored(block));
         blocks.map(&mut func).find(|&ret| ret != 0).unwrap_or(0)
-    }
-
-    /// Whether the dirty rate is measured without a block (`skip_sample_ramblock`).
-    pub fn skip_sample_ramblock(&self, block: usize) -> bool {
-        self.is_external(block) || self.blocks[block].used_length < MIN_RAMBLOCK_SIZE
     }
 
     /// Keeps a line.

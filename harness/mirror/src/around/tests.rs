@@ -369,3 +369,26 @@ fn a_read_from_elsewhere_takes_all_or_nothing_and_stays_out_after_an_error() {
     assert_eq!((f.get_buffer_at(2, 2), f.error), (&[][..], EIO));
     assert_eq!(f.get_buffer_at(1, 0), &[][..], "there was an error");
 }
+
+#[test]
+fn without_a_sample_the_dirty_rate_is_none_but_beside_external_ram() {
+    let measured = |tree, kinds: &[Kind], pages: u64, rate| {
+        let mut guest = guest(tree, SETTINGS, kinds);
+        let block = guest.blocks.last_mut().unwrap();
+        (block.used_length, block.max_length) = (pages * PAGE, pages * PAGE);
+        let mut memory = vec![0; ((pages + 2) * PAGE) as usize];
+        let write = |guest: &mut Guest, memory: &mut [u8]| {
+            memory[guest.blocks.last().unwrap().host as usize] = 1;
+        };
+        guest.calculate_dirtyrate_sample_vm(rate, 1000, &mut memory, |at, _| at, write)
+    };
+    let (external, plain) = ([Kind::External, Kind::Plain], [Kind::Plain, Kind::Plain]);
+    assert_eq!(measured(today(true), &external, 2, 512).dirty_rate, 0);
+    assert_eq!(measured(today(true), &external, 256, 512).dirty_rate, 0, "it is sampled nowhere");
+    assert_eq!(measured(today(true), &plain, 256, 512).dirty_rate, -1);
+    assert_eq!(measured(today(false), &plain, 2, 512).dirty_rate, -1);
+    // One of 16 samples of a block of 1 MiB was written.
+    let stat = measured(today(true), &external, 256, 16384);
+    let dirty = (stat.total_dirty_samples, stat.total_sample_count, stat.total_block_mem_mb);
+    assert_eq!(dirty, (1, 16, 1));
+}
