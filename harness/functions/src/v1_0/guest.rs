@@ -98,6 +98,19 @@ fn make_new(bytes: &mut [u8], page: usize) {
 }
 
 impl Memory {
+    /// Whether both hold the same in the pages that were changed here.
+    pub fn is_like_where_changed(&self, other: &Memory) -> bool {
+        let mut rest = self.changed;
+        while rest != 0 {
+            let from = rest.trailing_zeros() as usize * PAGE as usize;
+            if self.bytes[from..from + PAGE as usize] != other.bytes[from..from + PAGE as usize] {
+                return false;
+            }
+            rest &= rest - 1;
+        }
+        true
+    }
+
     /// Whether both hold the same in the rooms of the first blocks, and in the one behind these.
     pub fn is_like(&self, other: &Memory, blocks: usize) -> bool {
         let rooms = ..(blocks + 1).min(MOST_ALLOCATED) * ROOM * PAGE as usize;

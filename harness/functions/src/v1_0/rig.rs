@@ -32,6 +32,7 @@ pub fn run(
         memory: Memory::default(),
         c_memory: Memory::default(),
         loading: None,
+        loaded: false,
         call: Written::default(),
         written: Buffer::default(),
         error: 0,
@@ -52,6 +53,8 @@ struct Rig<'a> {
     c_memory: Memory,
     /// The block of the page that was loaded last.
     loading: Option<usize>,
+    /// Whether the functions have loaded anything.
+    loaded: bool,
     /// What the mirror wrote in the last call.
     call: Written,
     /// All that it wrote since the last stage 1, where no functions wrote the same.
@@ -76,6 +79,11 @@ impl Rig<'_> {
             if self.outcome.ended.is_some() {
                 break;
             }
+        }
+        let blocks = self.ram.list.blocks.len();
+        let comparable = self.loaded && self.outcome.ended.is_none();
+        if comparable && !self.memory.is_like(&self.c_memory, blocks) {
+            return Err(self.memory_differs());
         }
         self.outcome.broken = std::mem::take(&mut self.watch.broken);
         self.outcome.loops = self.ram.loops;
@@ -313,6 +321,10 @@ impl Rig<'_> {
         mirror: T,
     ) -> Result<(), Difference> {
         same(self.step, what, &c, &mirror)
+    }
+
+    fn memory_differs(&self) -> Difference {
+        self.differ("memory", "other bytes".into(), "its own".into())
     }
 
     fn differ(&self, what: &'static str, c: String, mirror: String) -> Difference {

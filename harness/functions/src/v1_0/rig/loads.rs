@@ -54,11 +54,11 @@ impl Rig<'_> {
                 break;
             }
         }
-        // Once for all sections: it is much memory.
-        let blocks = self.ram.list.blocks.len();
-        if called && !self.memory.is_like(&self.c_memory, blocks) {
-            return Err(self.differ("memory", "other bytes".into(), "its own".into()));
+        // Here, what was loaded; at the end of the case, all of it: it is much memory.
+        if called && !self.memory.is_like_where_changed(&self.c_memory) {
+            return Err(self.memory_differs());
         }
+        self.loaded |= called;
         if let Some(functions) = &mut self.functions {
             functions.file().error = self.error;
         }
