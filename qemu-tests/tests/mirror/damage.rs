@@ -1,5 +1,7 @@
 //! Functions with one thing in them replaced: each damage is seen.
 
+mod option;
+
 use super::{has_source, on_1_0};
 use pcram::cache::Cache;
 use pcram::functions::{Unit, subject};
@@ -70,41 +72,6 @@ fn each_damage_to_the_save_loop_of_today_is_seen() {
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.steps.len() <= 6, "{from}: {:?}", differs.case);
-    }
-}
-
-#[test]
-fn each_damage_to_the_option_is_seen() {
-    let units = units(&run(&["apply", REVISION]));
-    let (unit, _) = of::<PcramFile>(&units, Of::Option);
-    let damaged = |from: &str, to: &str| damaged::<PcramFile>(unit, from, to);
-    assert!(damaged("unsigned paths = 0;", "unsigned paths = 0;").is_ok());
-    for (from, to) in [
-        ("stat(path, &st) == 0 && !S_ISREG(st.st_mode)", "0"),
-        ("qemu_open(path, O_RDWR, NULL)", "qemu_open(path, O_RDWR | O_CREAT, NULL)"),
-        ("st.st_size != size", "st.st_size < size"),
-        ("st.st_size != size", "st.st_size > size"),
-        ("st.st_size != size", "ftruncate(fd, size)"),
-        ("    qemu_close(fd);\n    return -1;", "    return -1;"),
-        ("if (backend->prealloc) {", "if (0) {"),
-        ("RAM_SHARED | RAM_NAMED_FILE |", "RAM_NAMED_FILE |"),
-        ("                                        RAM_EXTERNAL,", "                 0,"),
-        ("if (g_strcmp0(mc->default_ram_id, PCRAM_ID)) {", "if (0) {"),
-        ("runstate_check(RUN_STATE_INMIGRATE) && ", ""),
-        ("} else if (xen_enabled()) {", "} else if (0) {"),
-        ("kvm_enabled() && !kvm_has_sync_mmu()", "!kvm_has_sync_mmu()"),
-        ("return migrate_caps_allow_external_ram(PCRAM_ID, errp);", "return true;"),
-        ("if (QTAILQ_NEXT(opts, next)) {", "if (0) {"),
-        ("} else if (paths > 1) {", "} else if (0) {"),
-        ("} else if (!*path) {", "} else if (0) {"),
-        ("object_unparent(obj);", ""),
-        ("(const char *)addr < host + pcram_mapping.size", "1"),
-        ("st.st_size < pcram_mapping.size", "st.st_size <= pcram_mapping.size"),
-        ("*(offset + 1) == ','", "0"),
-    ] {
-        let differs = damaged(from, to).expect_err(from);
-        assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
-        assert!(differs.case.settings.len() <= 2, "{from}: {:?}", differs.case);
     }
 }
 

@@ -7,31 +7,18 @@ static void come_to(int came)
 
 #if defined(PCRAM_TODAY)
 
-static HostMemoryBackendPcram a_backend;
-
-static HostMemoryBackend *made(void)
-{
-    memset(&a_backend, 0, sizeof(a_backend));
-    the_backend = &a_backend;
-    MEMORY_BACKEND(the_backend)->parent.references = 1;
-    MEMORY_BACKEND(the_backend)->parent.canonical = true;
-    MEMORY_BACKEND(the_backend)->prealloc = HAS(MEM_PREALLOC);
-    pcram_backend_instance_init(OBJECT(the_backend));
-    return MEMORY_BACKEND(the_backend);
-}
-
-static void set_path(Object *obj, const char *path)
+/* What a monitor can ask of the backend, and cannot change */
+static void ask(void)
 {
     Error *err = NULL;
+    char *path = the_path.get(the_backend, &err);
 
-    pcram_backend_set_path(obj, path, &err);
-    assert(!err);
-}
-
-static bool complete(Object *obj, Error **errp)
-{
-    pcram_backend_memory_alloc(MEMORY_BACKEND(obj), errp);
-    return !*errp;
+    assert(path && !err);
+    pstrcpy(the_did->path, sizeof(the_did->path), path);
+    g_free(path);
+    the_path.set(the_backend, "elsewhere", &err);
+    assert(err);
+    error_report_err(err);
 }
 
 /* vl.c, as far as the option is concerned */
@@ -43,6 +30,10 @@ static void run(void)
     QTAILQ_INIT(&qemu_pcram_file_opts.head);
     memset(&pcram_mapping, 0, sizeof(pcram_mapping));
     memset(&the_machine, 0, sizeof(the_machine));
+    memset(&the_path, 0, sizeof(the_path));
+    memset(&the_backend_class, 0, sizeof(the_backend_class));
+    memset(&the_creatable_class, 0, sizeof(the_creatable_class));
+    the_type = NULL;
     the_backend = NULL;
     the_class.name = "none";
     the_class.default_ram_id = HAS(OTHER_MACHINE) ? "ram" : "pc.ram";
@@ -52,6 +43,7 @@ static void run(void)
     the_machine.cgs = HAS(CONFIDENTIAL) ? &the_root : NULL;
     the_machine.memory_encryption = HAS(CONFIDENTIAL) ? "sev0" : NULL;
 
+    register_types();
     for (i = 0; i < the_start->given; i++) {
         if (!qemu_opts_parse_noisily(&qemu_pcram_file_opts, the_start->args[i], true)) {
             exit(1);
@@ -60,13 +52,13 @@ static void run(void)
     pcram_file_init(&the_machine, HAS(MEM_PATH) ? "/somewhere" : NULL, &err);
     if (err) {
         /* Nothing of what was begun is left */
-        assert(!the_backend || !OBJECT(the_backend)->references);
+        assert(!the_backend);
         error_report_err(err);
         exit(1);
     }
     if (the_backend) {
-        assert(the_machine.memdev == OBJECT(the_backend) && OBJECT(the_backend)->parented);
-        assert(OBJECT(the_backend)->references == 1);
+        assert(the_machine.memdev == the_backend && the_backend->parented);
+        assert(the_backend->references == 1);
         come_to(MAPPED);
         the_did->bytes = MEMORY_BACKEND(the_backend)->mr.size;
         the_did->shared = !!(the_block.flags & RAM_SHARED) && MEMORY_BACKEND(the_backend)->share;
@@ -74,9 +66,11 @@ static void run(void)
         the_did->named = !!(the_block.flags & RAM_NAMED_FILE);
 #endif
         the_did->external = !!(the_block.flags & RAM_EXTERNAL);
+        ask();
     }
 }
 
+#define end() object_unparent(the_backend)
 #define report_fault(addr) hostmem_pcram_report_sigbus(addr)
 #define report_if_cut_short() hostmem_pcram_report_if_cut_short()
 
@@ -105,6 +99,7 @@ static void run(void)
     pcram_file_refuse_unused(&pcram_file_machine_done, NULL);
 }
 
+#define end() ((void)0)
 #define report_fault(addr) qemu_ram_report_fault(addr)
 #define report_if_cut_short() qemu_ram_report_if_cut_short()
 
@@ -139,35 +134,51 @@ static void run(void)
     }
 }
 
+#define end() ((void)0)
 #define report_fault(addr) ((void)(addr))
 #define report_if_cut_short() ((void)0)
 
 #endif
 
-/* Runs a case; @did is filled in */
-void pcram_start(const struct pcram_start *start, struct pcram_did *did)
+/* What then becomes of the file, of the backend, and of who touches the block */
+static void go_on(void)
 {
-    int came;
+    bool is_mapped = the_did->came == MAPPED && the_fd >= 0;
 
-    the_start = start;
-    the_did = did;
-    arena_used = 0;
-    the_fd = -1;
-    memset(did, 0, offsetof(struct pcram_did, said));
-    did->said[0] = did->told[0] = '\0';
-    came = setjmp(ended);
+    if (the_start->fault && is_mapped && ftruncate(the_fd, the_start->cut_to)) {
+        strcpy(the_did->told, "cannot cut the file short");
+    }
+    if (the_start->ends && is_mapped) {
+        end();
+    }
+    if (the_start->fault) {
+        report_fault(the_room + the_start->fault_at);
+        report_if_cut_short();
+    }
+}
+
+static void until_it_ends(void (*part)(void))
+{
+    int came = setjmp(ended);
+
     if (came) {
         come_to(came);
     } else {
-        run();
+        part();
     }
-    if (start->fault) {
-        if (the_fd >= 0 && did->came == MAPPED && ftruncate(the_fd, start->cut_to)) {
-            strcpy(did->told, "cannot cut the file short");
-        }
-        report_fault(the_room + start->fault_at);
-        report_if_cut_short();
-    }
+}
+
+/* Runs a case; @did is filled in */
+void pcram_start(const struct pcram_start *start, struct pcram_did *did)
+{
+    the_start = start;
+    the_did = did;
+    arena_used = pieces_freed = 0;
+    the_fd = -1;
+    memset(did, 0, offsetof(struct pcram_did, said));
+    did->said[0] = did->told[0] = did->path[0] = '\0';
+    until_it_ends(run);
+    until_it_ends(go_on);
     if (the_fd >= 0) {
         (close)(the_fd);
     }

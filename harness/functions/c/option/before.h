@@ -32,7 +32,7 @@ struct pcram_start {
     uint64_t ram_size;
     uint64_t given;
     const char *args[4];
-    int32_t fault;
+    int32_t ends, fault;
     int64_t fault_at;
     uint64_t cut_to;
 };
@@ -41,10 +41,11 @@ struct pcram_start {
 struct pcram_did {
     uint64_t came;
     uint64_t opened, closed;
-    uint64_t bytes;
+    uint64_t bytes, freed;
     uint8_t shared, named, external, unblocks;
     char said[8192];
     char told[2048];
+    char path[2048];
 };
 
 static const struct pcram_start *the_start;
@@ -62,22 +63,34 @@ enum {
 #define abort() longjmp(ended, ABORTED)
 #define assert(condition) do { if (!(condition)) { abort(); } } while (0)
 
-/* What a case takes is given back as a whole, before the next */
+/* What a case takes is given back as a whole, before the next.  What is freed is spoilt. */
+struct piece { uint64_t size, freed; };
 static char arena[1 << 16];
 static size_t arena_used;
+static uint64_t pieces_freed;
 
 static void *g_malloc0(size_t size)
 {
-    void *room = arena + arena_used;
+    struct piece *piece = (struct piece *)(arena + arena_used);
 
-    arena_used += (size + 15) / 16 * 16;
+    arena_used += sizeof(*piece) + (size + 15) / 16 * 16;
     assert(arena_used <= sizeof(arena));
-    memset(room, 0, size);
-    return room;
+    *piece = (struct piece) { size };
+    return memset(piece + 1, 0, size);
+}
+
+static inline void g_free(void *room)
+{
+    struct piece *piece = (struct piece *)room - 1;
+
+    if (room) {
+        assert((char *)room > arena && (char *)room < arena + arena_used && !piece->freed);
+        piece->freed = ++pieces_freed;
+        memset(room, 0xa5, piece->size);
+    }
 }
 
 #define g_malloc(size) g_malloc0(size)
-#define g_free(room) ((void)(room))
 
 static char *g_strndup(const char *text, size_t size)
 {

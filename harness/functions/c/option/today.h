@@ -55,8 +55,11 @@ static inline bool id_wellformed(const char *id)
     return true;
 }
 
-/* Objects: there is one that is made, and one that is the root of all */
+/* Objects, and what a backend has of its parent: objects.h has what is done with them */
 typedef struct Object { int references; bool parented, canonical; char id[32]; } Object;
+typedef struct ObjectClass { int nothing; } ObjectClass;
+typedef struct TypeInfo TypeInfo;
+typedef struct InterfaceInfo InterfaceInfo;
 typedef struct RAMBlock { uint32_t flags; } RAMBlock;
 typedef struct MemoryRegion { uint64_t size; RAMBlock *ram_block; } MemoryRegion;
 typedef struct HostMemoryBackend {
@@ -65,54 +68,18 @@ typedef struct HostMemoryBackend {
     uint64_t size;
     MemoryRegion mr;
 } HostMemoryBackend;
+typedef struct HostMemoryBackendClass HostMemoryBackendClass;
 typedef struct HostMemoryBackendPcram HostMemoryBackendPcram;
-static HostMemoryBackendPcram *the_backend;
 static RAMBlock the_block;
-static Object the_root;
-static HostMemoryBackend *made(void);
 
 #define OBJECT(object) ((Object *)(object))
 #define MEMORY_BACKEND(object) ((HostMemoryBackend *)(object))
 #define MEMORY_BACKEND_PCRAM(object) ((HostMemoryBackendPcram *)(object))
-#define USER_CREATABLE(object) (object)
-#define host_memory_backend_mr_inited(backend) false
-#define object_get_objects_root() (&the_root)
-#define object_new(type) OBJECT(made())
-#define object_property_find(...) HAS(OBJECT_EXISTS)
-#define object_get_typename(object) "memory-backend-pcram"
-#define g_get_prgname() "qemu-system-x86_64"
-#define error_get_progname() "qemu-system-x86_64"
-
-static inline void object_property_set_bool(Object *obj, const char *name, bool value, Error **errp)
-{
-    assert(!strcmp(name, "x-use-canonical-path-for-ramblock-id"));
-    obj->canonical = value;
-}
-
-static inline void object_property_set_int(Object *obj, const char *name, uint64_t value,
-                                           Error **errp)
-{
-    assert(!strcmp(name, "size"));
-    MEMORY_BACKEND(obj)->size = value;
-}
-
-static inline void object_property_add_child(Object *parent, const char *id, Object *obj)
-{
-    assert(parent == &the_root);
-    obj->references++;
-    obj->parented = true;
-    strcpy(obj->id, id);
-}
-
-static inline void object_unparent(Object *obj)
-{
-    obj->references--;
-    obj->parented = false;
-}
-
-#define object_unref(obj) ((void)(obj)->references--)
+#define memory_region_size(mr) ((mr)->size)
 #define host_memory_backend_get_name(backend)                                           \
     g_strdup_printf("%s%s", (backend)->parent.canonical ? "/objects/" : "", (backend)->parent.id)
+#define g_get_prgname() "qemu-system-x86_64"
+#define error_get_progname() "qemu-system-x86_64"
 
 /* A region of one block.  Its arguments have changed: only the first and the last two count. */
 static bool init_ram(MemoryRegion *mr, const char *name, uint64_t size, uint32_t flags, Error **errp)
@@ -165,30 +132,3 @@ static inline bool migrate_caps_allow_external_ram(const char *idstr, Error **er
     }
     return !HAS(CAPABILITY);
 }
-
-/* 5.2 names the object, later versions link it */
-#define object_property_set_link(obj, name, value, errp)                                \
-    (assert_is_machine(obj, name), the_machine.memdev = (value))
-
-static inline void assert_is_machine(Object *obj, const char *name)
-{
-    assert(obj == OBJECT(&the_machine) && !strcmp(name, "memory-backend"));
-}
-
-static void set_path(Object *obj, const char *path);
-
-static inline void object_property_set_str(Object *obj, const char *name, const char *value,
-                                           Error **errp)
-{
-    if (obj != OBJECT(&the_machine)) {
-        assert(!strcmp(name, "path"));
-        set_path(obj, value);
-        return;
-    }
-    assert_is_machine(obj, name);
-    assert(!strcmp(value, OBJECT(the_backend)->id));
-    the_machine.memdev = OBJECT(the_backend);
-}
-
-static bool complete(Object *obj, Error **errp);
-#define user_creatable_complete(obj, errp) complete(obj, errp)

@@ -3,6 +3,7 @@
 use super::ffi::MOST_GIVEN;
 use crate::lockstep::{self, Changes};
 use pcram_mirror::option::Setting;
+use proptest::bool::weighted;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -30,6 +31,8 @@ pub struct Case {
     pub settings: BTreeSet<Setting>,
     /// What then happens to the file.
     pub fault: Option<Fault>,
+    /// Whether the backend goes, before the block is touched.
+    pub ends: bool,
 }
 
 impl lockstep::Case for Case {
@@ -73,12 +76,13 @@ impl lockstep::Case for Case {
             ];
             let fault =
                 proptest::option::of((at, cut_to).prop_map(|(at, cut_to)| Fault { at, cut_to }));
-            (files, fault).prop_map(move |(files, fault)| Case {
+            (files, fault, weighted(0.25)).prop_map(move |(files, fault, ends)| Case {
                 given: given.clone(),
                 ram_size,
                 files,
                 settings: settings.clone(),
                 fault,
+                ends,
             })
         })
     }
@@ -105,6 +109,7 @@ impl lockstep::Case for Case {
     fn smaller(&self) -> Vec<Case> {
         let mut all = Changes::of(self);
         all.add(|case| case.fault = None);
+        all.add(|case| case.ends = false);
         for setting in &self.settings {
             all.add(|case| _ = case.settings.remove(setting));
         }
@@ -140,6 +145,9 @@ impl Case {
             format!("a machine with {} bytes of RAM, {:?}", self.ram_size, self.settings),
         ];
         lines.extend(self.given.iter().map(|text| format!("-pcram-file {text:?}")));
+        if self.ends {
+            lines.push("the backend goes, before anything is touched".to_owned());
+        }
         lines.extend(self.fault.map(|Fault { at, cut_to }| {
             format!("the file is cut to {cut_to} bytes, and byte {at} of the block is touched")
         }));

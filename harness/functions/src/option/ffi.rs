@@ -1,6 +1,6 @@
 //! The compiled functions, called: what `c/option` has on its side, field by field.
 
-use super::case::Fault;
+use super::case::Case;
 use crate::lockstep::Load;
 use libloading::Library;
 use pcram_mirror::option::{Came, Mapped};
@@ -19,6 +19,7 @@ struct RawStart {
     ram_size: u64,
     given: u64,
     args: [*const c_char; MOST_GIVEN],
+    ends: i32,
     fault: i32,
     fault_at: i64,
     cut_to: u64,
@@ -31,12 +32,14 @@ struct RawDid {
     opened: u64,
     closed: u64,
     bytes: u64,
+    freed: u64,
     shared: u8,
     named: u8,
     external: u8,
     unblocks: u8,
     said: [u8; 8192],
     told: [u8; 2048],
+    path: [u8; 2048],
 }
 
 /// What the C did.
@@ -50,6 +53,10 @@ pub struct Did {
     pub files: (u64, u64),
     /// The block, where the file is one.
     pub mapped: Option<Mapped>,
+    /// The path that the backend has, as it is asked for.
+    pub path: String,
+    /// The pieces of memory that the backend frees as it ends.
+    pub freed: u64,
     /// What was told of the fault.
     pub told: String,
 }
@@ -77,23 +84,18 @@ impl Load for Functions {
 
 impl Functions {
     /// Runs a case; `settings` has a bit for each, and paths begin at `folder`.
-    pub fn start(
-        &mut self,
-        folder: BorrowedFd,
-        settings: u32,
-        ram_size: u64,
-        given: &[String],
-        fault: Option<Fault>,
-    ) -> Did {
+    pub fn start(&mut self, folder: BorrowedFd, settings: u32, case: &Case) -> Did {
+        let Case { given, ram_size, fault, ends, .. } = case;
         let words = |text: &String| CString::new(text.as_str()).expect("options have no NUL");
         let texts: Vec<_> = given.iter().map(words).collect();
         let arg = |at: usize| texts.get(at).map_or(std::ptr::null(), |text| text.as_ptr());
         let raw = RawStart {
             folder: folder.as_raw_fd(),
             settings,
-            ram_size,
+            ram_size: *ram_size,
             given: texts.len().min(MOST_GIVEN) as u64,
             args: std::array::from_fn(arg),
+            ends: (*ends).into(),
             fault: fault.is_some().into(),
             fault_at: fault.map_or(0, |fault| fault.at),
             cut_to: fault.map_or(0, |fault| fault.cut_to),
@@ -124,6 +126,8 @@ impl Functions {
             files: (did.opened, did.closed),
             mapped: (mapped != Mapped::default()).then_some(mapped),
             told: text(&did.told),
+            path: text(&did.path),
+            freed: did.freed,
         }
     }
 }

@@ -46,8 +46,8 @@ impl Rig {
         case: &Case,
     ) -> std::result::Result<Outcome, Difference> {
         let file = |path: &str| look(case, path);
-        let Case { given, ram_size, settings, .. } = case;
-        let start = Start { given, ram_size: *ram_size, settings, file: &file };
+        let Case { given, ram_size, settings, ends, .. } = case;
+        let start = Start { given, ram_size: *ram_size, settings, file: &file, ends: *ends };
         let came = match code {
             Code::Posted => posted::start(&start),
             Code::V1_0 => v1_0::start(&start),
@@ -68,11 +68,13 @@ impl Rig {
             said: came.said,
             files: (came.opened, came.closed),
             mapped: came.mapped,
+            path: came.path,
+            freed: came.freed,
             told: told.unwrap_or_default(),
         };
         let bit = |setting: &Setting| 1 << (*setting as u32);
         let bits = settings.iter().map(bit).fold(0, |all, bit: u32| all | bit);
-        let c = functions.start(self.folder.as_fd(), bits, *ram_size, given, case.fault);
+        let c = functions.start(self.folder.as_fd(), bits, case);
         same(0, "what came of it", &c, &mirror)?;
         // Once it is mapped, the case itself cuts the file.
         let is_cut = case.fault.is_some() && mirror.came == Came::Mapped;

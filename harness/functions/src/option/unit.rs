@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use pcram_mirror::option::Code;
 
 /// The files that may have something of it.
-const FILES: [&str; 21] = [
+const FILES: [&str; 24] = [
     "qemu-queue.h",
     "qemu-option.h",
     "qemu-option.c",
@@ -25,10 +25,17 @@ const FILES: [&str; 21] = [
     "include/sysemu/hostmem.h",
     "include/system/hostmem.h",
     "backends/hostmem-pcram.c",
+    "include/qom/object.h",
+    INTERFACES,
     "include/qemu/help_option.h",
     "softmmu/vl.c",
     "system/vl.c",
+    // Registers a type of its own: what is asked for is first looked for above.
+    "backends/hostmem.c",
 ];
+
+/// What it is to be made by `-object`.
+const INTERFACES: &str = "include/qom/object_interfaces.h";
 
 const BEFORE: &str = include_str!("../../c/option/before.h");
 const OPTS: &str = include_str!("../../c/option/opts.h");
@@ -36,6 +43,7 @@ const POSTED: &str = include_str!("../../c/option/posted.h");
 const V1_0: &str = include_str!("../../c/option/v1_0.h");
 const V1_0_BLOCKS: &str = include_str!("../../c/option/v1_0_blocks.h");
 const TODAY: &str = include_str!("../../c/option/today.h");
+const OBJECTS: &str = include_str!("../../c/option/objects.h");
 const AFTER: &str = include_str!("../../c/option/after.c");
 
 /// The reader of options in 1.0.
@@ -112,8 +120,14 @@ const TODAY_OPTS: &[&str] = &[
     "qemu_opts_parse_noisily",
 ];
 const TODAY_FLAGS: &[&str] = &["RAM_SHARED", "RAM_EXTERNAL"];
-const TODAY_FILE: &[&str] = &[
+const TODAY_TYPES: &[&str] = &[
+    "TYPE_MEMORY_BACKEND",
     "TYPE_MEMORY_BACKEND_PCRAM",
+    "struct HostMemoryBackendClass",
+    "struct TypeInfo",
+    "host_memory_backend_mr_inited",
+];
+const TODAY_FILE: &[&str] = &[
     "struct HostMemoryBackendPcram",
     "pcram_mapping",
     "pcram_is_cut_short",
@@ -123,8 +137,13 @@ const TODAY_FILE: &[&str] = &[
     "pcram_watch_faults",
     "pcram_open",
     "pcram_backend_memory_alloc",
+    "pcram_backend_get_path",
     "pcram_backend_set_path",
     "pcram_backend_instance_init",
+    "pcram_backend_instance_finalize",
+    "pcram_backend_class_init",
+    "pcram_backend_info",
+    "register_types",
     "PCRAM_ID",
     "qemu_pcram_file_opts",
     "pcram_file_validate",
@@ -158,11 +177,23 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>,
             true => "#define FLAGS(share) ((share) ? RAM_SHARED : 0)\n",
             false => "#define FLAGS(flags) (flags)\n",
         };
+        // Before 8.2, whether there is an error says whether there is memory.
+        let allocated = match alloc.contains("static bool") {
+            true => "#define ALLOCATED(done, errp) (done)\n",
+            false => "#define ALLOCATED(done, errp) ((done), !*(errp))\n",
+        };
+        // Before 6.0, a class says that only QEMU itself makes its objects.
+        let internal = match text(INTERFACES).contains("bool internal;") {
+            true => "#define HAS_INTERNAL 1\n",
+            false => "",
+        };
         let named = if code_is_named(code) { all(&["RAM_NAMED_FILE"])? } else { String::new() };
         let parts = vec![
             before("TODAY"),
             pool.queue(),
-            format!("{OPTS}{TODAY}{flags}{named}"),
+            format!("{OPTS}{TODAY}{flags}{allocated}{internal}{named}"),
+            all(TODAY_TYPES)?,
+            OBJECTS.to_owned(),
             all(TODAY_FLAGS)?,
             all(TODAY_OPTS)?,
             all(TODAY_FILE)?,

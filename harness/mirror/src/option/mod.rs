@@ -111,6 +111,8 @@ pub struct Start<'a> {
     pub settings: &'a BTreeSet<Setting>,
     /// What a path leads to.
     pub file: &'a dyn Fn(&str) -> File,
+    /// Whether the backend goes again (5.2 and later).
+    pub ends: bool,
 }
 
 impl Start<'_> {
@@ -163,6 +165,10 @@ pub struct Did {
     pub mapped: Option<Mapped>,
     /// What is said when the guest loses its RAM, where it is.
     pub watched: Option<Watched>,
+    /// The path that the backend has, as it is asked for (5.2 and later).
+    pub path: String,
+    /// The pieces of memory that the backend frees as it ends (5.2 and later).
+    pub freed: u64,
 }
 
 impl Did {

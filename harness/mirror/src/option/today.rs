@@ -6,6 +6,8 @@ use super::{Came, Did, Mapped, PCRAM_ID, Setting, Start, Watched, open};
 
 /// What the mirrored machine type is called.
 pub const MACHINE: &str = "none";
+/// What the type of the backend is called.
+const TYPE_MEMORY_BACKEND_PCRAM: &str = "memory-backend-pcram";
 /// What QEMU calls itself.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
@@ -28,7 +30,25 @@ pub fn start(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
     };
     match reason {
         Some(reason) => did.refuse(path, reason),
-        None => pcram_backend_memory_alloc(start, path, named_files, did),
+        None => pcram_file_create_memdev(start, path, named_files, did),
+    }
+}
+
+/// The backend, which goes at once where it has no memory. Else it is asked for its path, and to have
+/// another, and may go later.
+fn pcram_file_create_memdev(start: &Start, path: &str, named_files: bool, mut did: Did) -> Did {
+    let reason = pcram_backend_memory_alloc(start, path, named_files, &mut did).err();
+    if reason.is_none() {
+        did.came = Came::Mapped;
+        did.path = path.to_owned();
+        did.say(format!("cannot change property 'path' of {TYPE_MEMORY_BACKEND_PCRAM}"));
+    }
+    if reason.is_some() || start.ends {
+        pcram_backend_instance_finalize(&mut did);
+    }
+    match reason {
+        Some(reason) => did.refuse(path, reason),
+        None => did,
     }
 }
 
@@ -63,18 +83,20 @@ fn pcram_file_validate(start: &Start) -> Option<String> {
     Some(reason.to_owned())
 }
 
-fn pcram_backend_memory_alloc(start: &Start, path: &str, named_files: bool, mut did: Did) -> Did {
+fn pcram_backend_memory_alloc(
+    start: &Start,
+    path: &str,
+    named_files: bool,
+    did: &mut Did,
+) -> Result<(), String> {
     if start.has(Setting::MemPrealloc) {
-        return did.refuse(path, "-mem-prealloc would allocate all of the file");
+        return Err("-mem-prealloc would allocate all of the file".into());
     }
     let bytes = start.ram_size;
-    let opened = open(start, path, bytes, &mut did);
-    let reason = opened.err().or(start.has(Setting::CannotMap).then(|| "it does not map".into()));
-    if let Some(reason) = reason {
-        did.closed = did.opened;
-        return did.refuse(path, reason);
+    open(start, path, bytes, did)?;
+    if start.has(Setting::CannotMap) {
+        return Err("it does not map".into());
     }
-    did.came = Came::Mapped;
     did.watched = Some(Watched::new(PROGRAM, path, bytes));
     did.mapped = Some(Mapped {
         bytes,
@@ -83,5 +105,12 @@ fn pcram_backend_memory_alloc(start: &Start, path: &str, named_files: bool, mut 
         external: true,
         unblocks_sigbus: !start.has(Setting::Kvm),
     });
-    did
+    Ok(())
+}
+
+/// The path goes, and where there is memory, what would be said of faults. Whether by the block or
+/// because there is none, the file is closed.
+fn pcram_backend_instance_finalize(did: &mut Did) {
+    did.freed = 1 + 2 * u64::from(did.watched.take().is_some());
+    did.closed = did.opened;
 }
