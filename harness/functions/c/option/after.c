@@ -21,18 +21,24 @@ static void ask(void)
     error_report_err(err);
 }
 
+static QemuOptsList *qemu_find_opts(const char *name)
+{
+    assert(the_opts && !strcmp(the_opts->name, name));
+    return the_opts;
+}
+
 /* vl.c, as far as the option is concerned */
 static void run(void)
 {
     Error *err = NULL;
     uint64_t i;
 
-    QTAILQ_INIT(&qemu_pcram_file_opts.head);
     memset(&pcram_mapping, 0, sizeof(pcram_mapping));
     memset(&the_machine, 0, sizeof(the_machine));
     memset(&the_path, 0, sizeof(the_path));
     memset(&the_backend_class, 0, sizeof(the_backend_class));
     memset(&the_creatable_class, 0, sizeof(the_creatable_class));
+    the_opts = NULL;
     the_type = NULL;
     the_backend = NULL;
     the_class.name = "none";
@@ -44,8 +50,10 @@ static void run(void)
     the_machine.memory_encryption = HAS(CONFIDENTIAL) ? "sev0" : NULL;
 
     register_types();
+    pcram_file_register_opts();
+    QTAILQ_INIT(&qemu_find_opts("pcram-file")->head);
     for (i = 0; i < the_start->given; i++) {
-        if (!qemu_opts_parse_noisily(&qemu_pcram_file_opts, the_start->args[i], true)) {
+        if (!qemu_opts_parse_noisily(qemu_find_opts("pcram-file"), the_start->args[i], true)) {
             exit(1);
         }
     }

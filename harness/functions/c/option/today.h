@@ -41,6 +41,14 @@ static void set_error(Error **errp, const char *behind, const char *format, ...)
 typedef int (*qemu_opt_loopfunc)(void *opaque, const char *name, const char *value, Error **errp);
 char *strchrnul(const char *text, int c);
 
+static QemuOptsList *the_opts;
+
+static inline void qemu_add_opts(QemuOptsList *list)
+{
+    assert(!the_opts);
+    the_opts = list;
+}
+
 /* id.c */
 static inline bool id_wellformed(const char *id)
 {

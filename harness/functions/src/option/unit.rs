@@ -146,6 +146,7 @@ const TODAY_FILE: &[&str] = &[
     "register_types",
     "PCRAM_ID",
     "qemu_pcram_file_opts",
+    "pcram_file_register_opts",
     "pcram_file_validate",
     "pcram_file_create_memdev",
     "pcram_file_count",
