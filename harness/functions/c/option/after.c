@@ -78,8 +78,17 @@ static void run(void)
     }
 }
 
+static void report_fault(void *addr)
+{
+    siginfo_t info = { .si_signo = SIGBUS, .si_code = si_codes[the_start->si_code] };
+
+    info.si_addr = addr;
+    if (!setjmp(raised)) {
+        sigbus_handler(SIGBUS, &info, NULL);
+    }
+}
+
 #define end() object_unparent(the_backend)
-#define report_fault(addr) hostmem_pcram_report_sigbus(addr)
 #define report_if_cut_short() hostmem_pcram_report_if_cut_short()
 
 #elif defined(PCRAM_CARRIED)

@@ -35,6 +35,9 @@ struct pcram_start {
     int32_t ends, fault;
     int64_t fault_at;
     uint64_t cut_to;
+    /* The number of a pcram_mirror::option::sigbus::SiCode */
+    uint32_t si_code;
+    uint8_t cpu, kvm_fails;
 };
 
 /* pcram_functions::option::ffi::RawDid */
@@ -43,6 +46,7 @@ struct pcram_did {
     uint64_t opened, closed;
     uint64_t bytes, freed;
     uint8_t shared, named, external, unblocks;
+    uint8_t asked, raised;
     char said[8192];
     char told[2048];
     char path[2048];

@@ -140,3 +140,22 @@ static inline bool migrate_caps_allow_external_ram(const char *idstr, Error **er
     }
     return !HAS(CAPABILITY);
 }
+
+/* A signal, which is raised again for good */
+static const int si_codes[] = { BUS_ADRERR, BUS_ADRALN, BUS_MCEERR_AR, BUS_MCEERR_AO };
+static jmp_buf raised;
+#define sigbus_reraise() longjmp(raised, the_did->raised = true)
+typedef struct CPUState { int nothing; } CPUState;
+static CPUState the_cpu;
+#define current_cpu (the_start->cpu ? &the_cpu : NULL)
+enum { ASKS_NOBODY, ASKS_VCPU, ASKS_OTHER };
+
+static int kvm_is_asked(int whom, int code, void *addr)
+{
+    assert(code == si_codes[the_start->si_code] && addr == the_room + the_start->fault_at);
+    the_did->asked = whom;
+    return the_start->kvm_fails;
+}
+
+#define kvm_on_sigbus_vcpu(cpu, code, addr) kvm_is_asked(ASKS_VCPU, code, addr)
+#define kvm_on_sigbus(code, addr) kvm_is_asked(ASKS_OTHER, code, addr)

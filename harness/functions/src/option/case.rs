@@ -3,6 +3,7 @@
 use super::ffi::MOST_GIVEN;
 use crate::lockstep::{self, Changes};
 use pcram_mirror::option::Setting;
+use pcram_mirror::option::sigbus::{SiCode, Sigbus};
 use proptest::bool::weighted;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -74,8 +75,12 @@ impl lockstep::Case for Case {
                 Just(ram_size + 1),
                 0..=ram_size
             ];
+            let code = prop_oneof![Just(SiCode::Adrerr), select(&SiCode::ALL[..])];
+            let sigbus = (code, any::<bool>(), any::<bool>())
+                .prop_map(|(code, cpu, kvm_fails)| Sigbus { code, cpu, kvm_fails });
             let fault =
-                proptest::option::of((at, cut_to).prop_map(|(at, cut_to)| Fault { at, cut_to }));
+                (at, cut_to, sigbus).prop_map(|(at, cut_to, sigbus)| Fault { at, cut_to, sigbus });
+            let fault = proptest::option::of(fault);
             (files, fault, weighted(0.25)).prop_map(move |(files, fault, ends)| Case {
                 given: given.clone(),
                 ram_size,
@@ -110,6 +115,12 @@ impl lockstep::Case for Case {
         let mut all = Changes::of(self);
         all.add(|case| case.fault = None);
         all.add(|case| case.ends = false);
+        if let Some(fault) = self.fault {
+            let sigbus = |sigbus| Some(Fault { sigbus, ..fault });
+            all.add(|case| case.fault = sigbus(Sigbus { code: SiCode::Adrerr, ..fault.sigbus }));
+            all.add(|case| case.fault = sigbus(Sigbus { cpu: false, ..fault.sigbus }));
+            all.add(|case| case.fault = sigbus(Sigbus { kvm_fails: false, ..fault.sigbus }));
+        }
         for setting in &self.settings {
             all.add(|case| _ = case.settings.remove(setting));
         }
@@ -134,6 +145,8 @@ pub struct Fault {
     pub at: i64,
     /// The bytes that the file has then.
     pub cut_to: u64,
+    /// The signal that comes of it (5.2 and later).
+    pub sigbus: Sigbus,
 }
 
 impl Case {
@@ -148,8 +161,10 @@ impl Case {
         if self.ends {
             lines.push("the backend goes, before anything is touched".to_owned());
         }
-        lines.extend(self.fault.map(|Fault { at, cut_to }| {
-            format!("the file is cut to {cut_to} bytes, and byte {at} of the block is touched")
+        lines.extend(self.fault.map(|Fault { at, cut_to, sigbus }| {
+            format!(
+                "the file is cut to {cut_to} bytes, byte {at} of the block is touched: {sigbus:?}"
+            )
         }));
         lines
     }

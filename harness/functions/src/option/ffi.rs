@@ -3,6 +3,7 @@
 use super::case::Case;
 use crate::lockstep::Load;
 use libloading::Library;
+use pcram_mirror::option::sigbus::{Asked, Handled};
 use pcram_mirror::option::{Came, Mapped};
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -23,6 +24,9 @@ struct RawStart {
     fault: i32,
     fault_at: i64,
     cut_to: u64,
+    si_code: u32,
+    cpu: u8,
+    kvm_fails: u8,
 }
 
 /// `struct pcram_did` of before.h.
@@ -37,6 +41,8 @@ struct RawDid {
     named: u8,
     external: u8,
     unblocks: u8,
+    asked: u8,
+    raised: u8,
     said: [u8; 8192],
     told: [u8; 2048],
     path: [u8; 2048],
@@ -59,6 +65,8 @@ pub struct Did {
     pub freed: u64,
     /// What was told of the fault.
     pub told: String,
+    /// What else was done about it.
+    pub handled: Handled,
 }
 
 /// The compiled functions of one tree.
@@ -99,6 +107,9 @@ impl Functions {
             fault: fault.is_some().into(),
             fault_at: fault.map_or(0, |fault| fault.at),
             cut_to: fault.map_or(0, |fault| fault.cut_to),
+            si_code: fault.map_or(0, |fault| fault.sigbus.code as u32),
+            cpu: fault.is_some_and(|fault| fault.sigbus.cpu).into(),
+            kvm_fails: fault.is_some_and(|fault| fault.sigbus.kvm_fails).into(),
         };
         // SAFETY: all that it points to outlives the call, and the functions keep nothing of it.
         unsafe { (self.start)(&raw, &mut *self.did) };
@@ -120,12 +131,18 @@ impl Functions {
             2 => Came::Refused,
             _ => Came::Aborted,
         };
+        let asked = match did.asked {
+            0 => None,
+            1 => Some(Asked::Vcpu),
+            _ => Some(Asked::Other),
+        };
         Did {
             came,
             said: text(&did.said),
             files: (did.opened, did.closed),
             mapped: (mapped != Mapped::default()).then_some(mapped),
             told: text(&did.told),
+            handled: Handled { asked, raised: did.raised != 0 },
             path: text(&did.path),
             freed: did.freed,
         }

@@ -1,8 +1,9 @@
 //! One start, through the mirror and, where they are at hand, through the functions.
 
-use super::case::{Case, FILES};
+use super::case::{Case, FILES, Fault};
 use super::ffi::{Did, Functions};
 use crate::lockstep::{Difference, Outcome, Room, same};
+use pcram_mirror::option::sigbus::Sigbus;
 use pcram_mirror::option::{Came, Code, File, Setting, Start, posted, today, v1_0};
 use rustix::fs::{FileType, Mode, OFlags, ftruncate, mkdirat, mknodat, open, openat};
 use rustix::io::Result;
@@ -60,9 +61,15 @@ impl Rig {
         for (file, size) in self.files.iter().zip(case.files) {
             ftruncate(file, size).expect("a file in a folder of our own takes any length");
         }
-        let told = case.fault.zip(came.watched.as_ref()).map(|(fault, watched)| {
-            watched.fault(fault.at, fault.cut_to).to_owned() + watched.stopped(fault.cut_to)
-        });
+        // Elsewhere, the handler is not taken out: its signal is that of a file.
+        let sigbus = case.fault.map(|fault| fault.sigbus);
+        let sigbus = sigbus.filter(|_| matches!(code, Code::Today { .. }));
+        let told =
+            case.fault.zip(came.watched.as_ref()).map(|(Fault { at, cut_to, .. }, watched)| {
+                let is_told = sigbus.is_none_or(Sigbus::is_told);
+                let told = if is_told { watched.fault(at, cut_to) } else { "" };
+                told.to_owned() + watched.stopped(cut_to)
+            });
         let mirror = Did {
             came: came.came,
             said: came.said,
@@ -71,6 +78,7 @@ impl Rig {
             path: came.path,
             freed: came.freed,
             told: told.unwrap_or_default(),
+            handled: sigbus.map(Sigbus::handled).unwrap_or_default(),
         };
         let bit = |setting: &Setting| 1 << (*setting as u32);
         let bits = settings.iter().map(bit).fold(0, |all, bit: u32| all | bit);

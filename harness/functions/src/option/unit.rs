@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use pcram_mirror::option::Code;
 
 /// The files that may have something of it.
-const FILES: [&str; 24] = [
+const FILES: [&str; 26] = [
     "qemu-queue.h",
     "qemu-option.h",
     "qemu-option.c",
@@ -30,6 +30,8 @@ const FILES: [&str; 24] = [
     "include/qemu/help_option.h",
     "softmmu/vl.c",
     "system/vl.c",
+    "softmmu/cpus.c",
+    "system/cpus.c",
     // Registers a type of its own: what is asked for is first looked for above.
     "backends/hostmem.c",
 ];
@@ -151,6 +153,7 @@ const TODAY_FILE: &[&str] = &[
     "pcram_file_create_memdev",
     "pcram_file_count",
     "pcram_file_init",
+    "sigbus_handler",
 ];
 
 /// The unit of a tree; `file` gives what a file has, where the tree has it. None where the tree does not
@@ -166,40 +169,8 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>,
     let text = |name: &str| texts.iter().find(|it| it.0 == name).map_or("", |it| it.1.as_str());
     // The one header that 1.0's includes has a barrier, of which nothing here has need.
     let old_queue = text("qemu-queue.h").replace("#include \"qemu-barrier.h\"", "");
-    let before = |name: &str| format!("#define PCRAM_{name} 1\n{BEFORE}");
     let (code, parts) = if has("pcram_backend_memory_alloc") {
-        let alloc = all(&["pcram_backend_memory_alloc"])?;
-        let code = Code::Today {
-            warns_of_flags: all(&["get_opt_name_value"])?.contains("warn_on_flag"),
-            named_files: alloc.contains("RAM_NAMED_FILE"),
-        };
-        // Before 6.1, whether it is shared is an argument of its own.
-        let flags = match alloc.contains("size, true, fd") {
-            true => "#define FLAGS(share) ((share) ? RAM_SHARED : 0)\n",
-            false => "#define FLAGS(flags) (flags)\n",
-        };
-        // Before 8.2, whether there is an error says whether there is memory.
-        let allocated = match alloc.contains("static bool") {
-            true => "#define ALLOCATED(done, errp) (done)\n",
-            false => "#define ALLOCATED(done, errp) ((done), !*(errp))\n",
-        };
-        // Before 6.0, a class says that only QEMU itself makes its objects.
-        let internal = match text(INTERFACES).contains("bool internal;") {
-            true => "#define HAS_INTERNAL 1\n",
-            false => "",
-        };
-        let named = if code_is_named(code) { all(&["RAM_NAMED_FILE"])? } else { String::new() };
-        let parts = vec![
-            before("TODAY"),
-            pool.queue(),
-            format!("{OPTS}{TODAY}{flags}{allocated}{internal}{named}"),
-            all(TODAY_TYPES)?,
-            OBJECTS.to_owned(),
-            all(TODAY_FLAGS)?,
-            all(TODAY_OPTS)?,
-            all(TODAY_FILE)?,
-        ];
-        (code, parts)
+        today(&pool, text(INTERFACES))?
     } else if has("pcram_file_init_ram") {
         let parts = vec![
             before("CARRIED"),
@@ -223,6 +194,43 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>,
     Ok(Some(Unit { tree: code, text: parts.concat() + AFTER }))
 }
 
-fn code_is_named(code: Code) -> bool {
-    matches!(code, Code::Today { named_files: true, .. })
+/// What the series has on 5.2 and later, and what the unit consists of.
+fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractError> {
+    let alloc = pool.all(&["pcram_backend_memory_alloc"])?;
+    let named_files = alloc.contains("RAM_NAMED_FILE");
+    let code = Code::Today {
+        warns_of_flags: pool.all(&["get_opt_name_value"])?.contains("warn_on_flag"),
+        named_files,
+    };
+    // Before 6.1, whether it is shared is an argument of its own.
+    let flags = match alloc.contains("size, true, fd") {
+        true => "#define FLAGS(share) ((share) ? RAM_SHARED : 0)\n",
+        false => "#define FLAGS(flags) (flags)\n",
+    };
+    // Before 9.0, whether there is an error says whether there is memory.
+    let allocated = match alloc.contains("static bool") {
+        true => "#define ALLOCATED(done, errp) (done)\n",
+        false => "#define ALLOCATED(done, errp) ((done), !*(errp))\n",
+    };
+    // Before 6.0, a class says that only QEMU itself makes its objects.
+    let internal = match interfaces.contains("bool internal;") {
+        true => "#define HAS_INTERNAL 1\n",
+        false => "",
+    };
+    let named = if named_files { pool.all(&["RAM_NAMED_FILE"])? } else { String::new() };
+    let parts = vec![
+        before("TODAY"),
+        pool.queue(),
+        format!("{OPTS}{TODAY}{flags}{allocated}{internal}{named}"),
+        pool.all(TODAY_TYPES)?,
+        OBJECTS.to_owned(),
+        pool.all(TODAY_FLAGS)?,
+        pool.all(TODAY_OPTS)?,
+        pool.all(TODAY_FILE)?,
+    ];
+    Ok((code, parts))
+}
+
+fn before(name: &str) -> String {
+    format!("#define PCRAM_{name} 1\n{BEFORE}")
 }

@@ -1,10 +1,12 @@
 //! The option `-pcram-file`: what is asked of it and of its file, and what the user is told.
 //!
 //! [`v1_0`] is the series as carried on QEMU 1.0, [`today`] the one for 5.2 and later, [`posted`] what
-//! was posted in 2011, with its registry of files. [`opts`] reads what stands behind the option.
+//! was posted in 2011, with its registry of files. [`opts`] reads what stands behind the option, and
+//! [`sigbus`] is how a fault comes to what tells of it.
 
 pub mod opts;
 pub mod posted;
+pub mod sigbus;
 pub mod today;
 pub mod v1_0;
 

@@ -63,6 +63,18 @@ fn each_damage_to_the_option_is_seen() {
         ("(const char *)addr < host + pcram_mapping.size", "1"),
         ("st.st_size < pcram_mapping.size", "st.st_size <= pcram_mapping.size"),
         ("*(offset + 1) == ','", "0"),
+        ("siginfo->si_code != BUS_MCEERR_AO && ", ""),
+        (" && siginfo->si_code != BUS_MCEERR_AR", ""),
+        ("if (siginfo->si_code == BUS_ADRERR) {", "if (1) {"),
+        ("hostmem_pcram_report_sigbus(siginfo->si_addr);", ""),
+        ("        }\n        sigbus_reraise();", "        }"),
+        ("    if (current_cpu) {", "    if (0) {"),
+        ("kvm_on_sigbus_vcpu(current_cpu, siginfo->si_code,", "kvm_on_sigbus_vcpu(current_cpu, 0,"),
+        ("si_addr)) {\n            sigbus_reraise();", "si_addr)) {"),
+        ("} else if (siginfo->si_code == BUS_MCEERR_AO) {", "} else if (1) {"),
+        ("} else if (siginfo->si_code == BUS_MCEERR_AO) {", "} else if (0) {"),
+        ("if (kvm_on_sigbus(siginfo->si_code, siginfo->si_addr)) {", "if (1) {"),
+        ("without the memory that it lost.  */\n        sigbus_reraise();", "*/"),
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
