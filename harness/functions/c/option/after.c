@@ -33,6 +33,7 @@ static void run(void)
     Error *err = NULL;
     uint64_t i;
 
+    the_block = (RAMBlock) { .fd = -1 };
     memset(&pcram_mapping, 0, sizeof(pcram_mapping));
     memset(&the_machine, 0, sizeof(the_machine));
     memset(&the_path, 0, sizeof(the_path));
@@ -76,6 +77,7 @@ static void run(void)
         the_did->external = !!(the_block.flags & RAM_EXTERNAL);
         ask();
     }
+    pstrcpy(the_did->file, sizeof(the_did->file), ram_block_file_name(&the_block) ?: "");
 }
 
 static void report_fault(void *addr)
@@ -193,7 +195,7 @@ void pcram_start(const struct pcram_start *start, struct pcram_did *did)
     arena_used = pieces_freed = 0;
     the_fd = -1;
     memset(did, 0, offsetof(struct pcram_did, said));
-    did->said[0] = did->told[0] = did->path[0] = '\0';
+    did->said[0] = did->told[0] = did->path[0] = did->file[0] = '\0';
     until_it_ends(run);
     until_it_ends(go_on);
     if (the_fd >= 0) {

@@ -50,6 +50,7 @@ struct pcram_did {
     char said[8192];
     char told[2048];
     char path[2048];
+    char file[256];
 };
 
 static const struct pcram_start *the_start;

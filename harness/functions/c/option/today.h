@@ -68,7 +68,7 @@ typedef struct Object { int references; bool parented, canonical; char id[32]; }
 typedef struct ObjectClass { int nothing; } ObjectClass;
 typedef struct TypeInfo TypeInfo;
 typedef struct InterfaceInfo InterfaceInfo;
-typedef struct RAMBlock { uint32_t flags; } RAMBlock;
+typedef struct RAMBlock { uint32_t flags; int fd; } RAMBlock;
 typedef struct MemoryRegion { uint64_t size; RAMBlock *ram_block; } MemoryRegion;
 typedef struct HostMemoryBackend {
     Object parent;
@@ -89,8 +89,9 @@ static RAMBlock the_block;
 #define g_get_prgname() "qemu-system-x86_64"
 #define error_get_progname() "qemu-system-x86_64"
 
-/* A region of one block.  Its arguments have changed: only the first and the last two count. */
-static bool init_ram(MemoryRegion *mr, const char *name, uint64_t size, uint32_t flags, Error **errp)
+/* A region of one block.  Its arguments have changed: of those behind the file, only the last. */
+static bool init_ram(MemoryRegion *mr, const char *name, uint64_t size, uint32_t flags, int fd,
+                     Error **errp)
 {
     assert(!strcmp(name, "pc.ram"));
     if (HAS(CANNOT_MAP)) {
@@ -98,6 +99,7 @@ static bool init_ram(MemoryRegion *mr, const char *name, uint64_t size, uint32_t
         return false;
     }
     the_block.flags = flags;
+    the_block.fd = fd;
     mr->ram_block = &the_block;
     mr->size = size;
     return true;
@@ -108,9 +110,19 @@ static bool init_ram(MemoryRegion *mr, const char *name, uint64_t size, uint32_t
 #define PICK(a, b, picked, ...) picked
 #define ERRP_OF(...) PICK(__VA_ARGS__, ERRP_OF_2, ERRP_OF_1, 0)(__VA_ARGS__)
 #define memory_region_init_ram_from_fd(mr, owner, name, size, flags, fd, ...)           \
-    init_ram(mr, name, size, FLAGS(flags), ERRP_OF(__VA_ARGS__))
+    init_ram(mr, name, size, FLAGS(flags), fd, ERRP_OF(__VA_ARGS__))
 #define memory_region_get_ram_ptr(mr) the_room
-#define qemu_ram_set_external(block) ((block)->flags |= RAM_EXTERNAL)
+
+/* The name of what a link leads to, which is in the folder; where there is no link, nobody asks */
+static inline char *g_file_read_link(const char *link, void *error)
+{
+    char to[4096];
+    ssize_t length = readlink(link, to, sizeof(to) - 1);
+
+    assert(length > 0);
+    to[length] = '\0';
+    return g_strdup(strrchr(to, '/') + 1);
+}
 
 /* The machine */
 typedef struct MachineClass { const char *name, *default_ram_id; } MachineClass;

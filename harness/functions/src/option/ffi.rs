@@ -46,6 +46,7 @@ struct RawDid {
     said: [u8; 8192],
     told: [u8; 2048],
     path: [u8; 2048],
+    file: [u8; 256],
 }
 
 /// What the C did.
@@ -61,6 +62,8 @@ pub struct Did {
     pub mapped: Option<Mapped>,
     /// The path that the backend has, as it is asked for.
     pub path: String,
+    /// What Linux calls the file of the block.
+    pub file: String,
     /// The pieces of memory that the backend frees as it ends.
     pub freed: u64,
     /// What was told of the fault.
@@ -144,6 +147,7 @@ impl Functions {
             told: text(&did.told),
             handled: Handled { asked, raised: did.raised != 0 },
             path: text(&did.path),
+            file: text(&did.file),
             freed: did.freed,
         }
     }

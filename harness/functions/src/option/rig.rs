@@ -76,6 +76,7 @@ impl Rig {
             files: (came.opened, came.closed),
             mapped: came.mapped,
             path: came.path,
+            file: came.file,
             freed: came.freed,
             told: told.unwrap_or_default(),
             handled: sigbus.map(Sigbus::handled).unwrap_or_default(),

@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use pcram_mirror::option::Code;
 
 /// The files that may have something of it.
-const FILES: [&str; 26] = [
+const FILES: [&str; 28] = [
     "qemu-queue.h",
     "qemu-option.h",
     "qemu-option.c",
@@ -32,6 +32,8 @@ const FILES: [&str; 26] = [
     "system/vl.c",
     "softmmu/cpus.c",
     "system/cpus.c",
+    "softmmu/physmem.c",
+    "system/physmem.c",
     // Registers a type of its own: what is asked for is first looked for above.
     "backends/hostmem.c",
 ];
@@ -154,6 +156,7 @@ const TODAY_FILE: &[&str] = &[
     "pcram_file_count",
     "pcram_file_init",
     "sigbus_handler",
+    "ram_block_file_name",
 ];
 
 /// The unit of a tree; `file` gives what a file has, where the tree has it. None where the tree does not
@@ -225,6 +228,8 @@ fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractEr
         pool.all(TODAY_TYPES)?,
         OBJECTS.to_owned(),
         pool.all(TODAY_FLAGS)?,
+        // Later, what makes a block takes the flag.
+        pool.some(&["qemu_ram_set_external"])?,
         pool.all(TODAY_OPTS)?,
         pool.all(TODAY_FILE)?,
     ];

@@ -169,6 +169,8 @@ pub struct Did {
     pub watched: Option<Watched>,
     /// The path that the backend has, as it is asked for (5.2 and later).
     pub path: String,
+    /// What Linux calls the file of the block (`ram_block_file_name` of 5.2 and later).
+    pub file: String,
     /// The pieces of memory that the backend frees as it ends (5.2 and later).
     pub freed: u64,
 }

@@ -41,6 +41,7 @@ fn pcram_file_create_memdev(start: &Start, path: &str, named_files: bool, mut di
     if reason.is_none() {
         did.came = Came::Mapped;
         did.path = path.to_owned();
+        did.file = path.to_owned();
         did.say(format!("cannot change property 'path' of {TYPE_MEMORY_BACKEND_PCRAM}"));
     }
     if reason.is_some() || start.ends {

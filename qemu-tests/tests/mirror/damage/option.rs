@@ -75,6 +75,9 @@ fn each_damage_to_the_option_is_seen() {
         ("} else if (siginfo->si_code == BUS_MCEERR_AO) {", "} else if (0) {"),
         ("if (kvm_on_sigbus(siginfo->si_code, siginfo->si_addr)) {", "if (1) {"),
         ("without the memory that it lost.  */\n        sigbus_reraise();", "*/"),
+        ("if (block->fd < 0) {", "if (0) {"),
+        ("if (block->fd < 0) {", "if (1) {"),
+        ("\"/proc/self/fd/%d\", block->fd", "\"/proc/self/fd/%d\", 0"),
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
@@ -86,7 +89,11 @@ fn each_damage_to_the_option_is_seen() {
 fn each_damage_to_what_the_option_has_in_5_2_alone_is_seen() {
     let units = units(&run(&["apply", "5.2"]));
     let (unit, _) = of::<PcramFile>(&units, Of::Option);
-    for (from, to) in [("ucc->internal = true;", ""), ("size, true, fd", "size, false, fd")] {
+    for (from, to) in [
+        ("ucc->internal = true;", ""),
+        ("size, true, fd", "size, false, fd"),
+        ("rb->flags |= RAM_EXTERNAL;", ""),
+    ] {
         let differs = damaged::<PcramFile>(unit, from, to).expect_err(from);
         assert_eq!(differs.case.settings.len(), 0, "{from}: {:?}", differs.case);
     }
