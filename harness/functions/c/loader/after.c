@@ -2,61 +2,101 @@
 
 static Rom the_roms[8];
 static MemoryRegion the_regions[8];
+static AddressSpace the_spaces[] = { { "memory" }, { NULL } };
 static GenericLoaderState the_loader;
 static CPUState the_cpu;
 static int used;
 
+/* pcram_functions::loader::ffi::RawLeft */
+struct pcram_left {
+    const struct pcram_did *did;
+    uint64_t did_count;
+    const char *said;
+    /* Of each image a bit: whether it lies in ROM, and whether it is kept */
+    uint64_t isrom, kept;
+    int loaded;
+};
+
 void pcram_begin(uint64_t addr, int data_len, int with_pc)
 {
     QTAILQ_INIT(&roms);
-    used = 0;
+    roms_loaded = used = registered = held = 0;
     memset(&the_loader, 0, sizeof(the_loader));
     the_loader.cpu = &the_cpu;
     the_loader.addr = addr;
     the_loader.data_len = data_len;
     the_loader.set_pc = with_pc;
+    qemu_register_reset(generic_loader_reset, &the_loader);
 }
 
-/* Adds an image; @host is NULL where it is in no region */
-void pcram_add(int fw_file, int isrom, uint8_t *data, uint64_t datasize, uint64_t romsize,
-               uint8_t *host, uint64_t addr)
+/* Adds an image; @host is NULL where it is in no region, @space is -1 where it is in no space */
+void pcram_add(int fw_file, int region_is_rom, uint8_t *data, uint64_t datasize, uint64_t romsize,
+               uint8_t *host, uint64_t addr, int space)
 {
+    static char names[8][8] = { "image0", "image1", "image2", "image3",
+                                "image4", "image5", "image6", "image7" };
     Rom *rom = &the_roms[used];
 
     memset(rom, 0, sizeof(*rom));
-    rom->name = "an image";
+    rom->name = names[used];
     rom->fw_file = fw_file ? "a file" : NULL;
-    rom->isrom = isrom;
     rom->data = data;
     rom->datasize = datasize;
     rom->romsize = romsize;
     rom->addr = addr;
+    rom->as = space < 0 ? NULL : &the_spaces[space];
     if (host) {
         the_regions[used].host = host;
+        the_regions[used].rom = region_is_rom;
         rom->mr = &the_regions[used];
     }
     used++;
     QTAILQ_INSERT_TAIL(&roms, rom, next);
 }
 
-/* Resets all, and sets a bit in @kept for each image that is; gives whether QEMU goes on */
-int pcram_reset(int migration, int snapshot, uint64_t *kept, const struct pcram_did **did,
-                uint64_t *count)
+/* Each of these gives whether QEMU goes on; what it leaves is the C's until the next call */
+static void begin_step(void)
 {
-    int i;
-
-    inmigrate = migration;
-    snapshot_pending = snapshot;
     did_count = 0;
+    the_said[0] = '\0';
+}
+
+int pcram_check(int *came)
+{
+    begin_step();
     if (setjmp(aborted)) {
         return 0;
     }
-    rom_reset(NULL);
-    generic_loader_reset(&the_loader);
-    *did = the_did;
-    *count = did_count;
-    for (i = 0; i < used; i++) {
-        *kept |= (uint64_t)!!the_roms[i].data << i;
+    *came = rom_check_and_register_reset();
+    assert(!held);
+    return 1;
+}
+
+int pcram_reset(int migration, int snapshot, int within_loadvm)
+{
+    int i;
+
+    begin_step();
+    inmigrate = migration;
+    snapshot_pending = snapshot;
+    if (setjmp(aborted)) {
+        return 0;
+    }
+    for (i = 0; i < registered; i++) {
+        if (!within_loadvm || !handlers[i].left_out) {
+            handlers[i].func(handlers[i].opaque);
+        }
     }
     return 1;
+}
+
+void pcram_left(struct pcram_left *left)
+{
+    int i;
+
+    *left = (struct pcram_left){ the_did, did_count, the_said, 0, 0, roms_loaded };
+    for (i = 0; i < used; i++) {
+        left->isrom |= (uint64_t)!!the_roms[i].isrom << i;
+        left->kept |= (uint64_t)!!the_roms[i].data << i;
+    }
 }

@@ -1,7 +1,7 @@
 //! A machine with images, and its resets.
 
 use crate::lockstep::{self, Changes};
-use pcram_mirror::loader::Comes;
+use pcram_mirror::loader::{Comes, Reset};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub const MOST_ROMS: usize = 6;
 /// The most bytes that an image fills.
 pub const MOST_BYTES: u8 = 64;
+/// The address spaces that an image can name.
+pub const SPACES: [&str; 2] = ["memory", ""];
+/// The most steps.
+const MOST_STEPS: usize = 6;
 
 /// A machine, and its resets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +25,8 @@ pub struct Case {
     pub loads: u8,
     /// Whether it sets the processor's first instruction.
     pub set_pc: bool,
-    /// What is yet to come at each reset.
-    pub resets: Vec<Comes>,
+    /// What happens.
+    pub steps: Vec<Step>,
 }
 
 impl lockstep::Case for Case {
@@ -32,20 +36,27 @@ impl lockstep::Case for Case {
             1 => Just(Comes::Migration),
             1 => Just(Comes::Snapshot),
         ];
-        let sizes = (0..=MOST_BYTES / 2, 0..=MOST_BYTES / 2);
-        let rom = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>(), sizes).prop_map(
-            |(fw_file, isrom, mr, (holds, spare))| Rom { fw_file, isrom, mr, holds, spare },
-        );
-        (vec(rom, 0..=MOST_ROMS), 0..=8_u8, any::<bool>(), vec(comes, 1..5))
-            .prop_map(|(roms, loads, set_pc, resets)| Case { roms, loads, set_pc, resets })
+        let reset = (comes, prop::bool::weighted(0.3))
+            .prop_map(|(comes, within_loadvm)| Reset { comes, within_loadvm });
+        let step = prop_oneof![2 => Just(Step::Check), 3 => reset.prop_map(Step::Reset)];
+        (roms(), 0..=8_u8, any::<bool>(), vec(step, 1..=MOST_STEPS))
+            .prop_map(|(roms, loads, set_pc, steps)| Case { roms, loads, set_pc, steps })
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let fits = |rom: &Rom| rom.holds.saturating_add(rom.spare) <= MOST_BYTES;
-        match self.roms.len() <= MOST_ROMS && self.roms.iter().all(fits) && self.loads <= 8 {
+        let fits = |rom: &Rom| {
+            let known = rom.space.is_none_or(|space| usize::from(space) < SPACES.len());
+            known && rom.holds.saturating_add(rom.spare) <= MOST_BYTES
+        };
+        match self.roms.len() <= MOST_ROMS
+            && self.roms.iter().all(fits)
+            && self.loads <= 8
+            && self.steps.len() <= MOST_STEPS
+        {
             true => Ok(()),
             false => {
-                Err("there are up to 6 images of up to 64 bytes, and up to 8 bytes are loaded")
+                Err("there are up to 6 images of up to 64 bytes in 2 address spaces, up to 8 \
+                          bytes are loaded, and there are up to 6 steps")
             }
         }
     }
@@ -54,10 +65,50 @@ impl lockstep::Case for Case {
         let mut all = Changes::of(self);
         all.add(|case| case.loads = 0);
         all.add(|case| case.set_pc = false);
-        (0..self.resets.len()).for_each(|at| all.add(|case| _ = case.resets.remove(at)));
+        (0..self.steps.len()).for_each(|at| all.add(|case| _ = case.steps.remove(at)));
         (0..self.roms.len()).for_each(|at| all.add(|case| _ = case.roms.remove(at)));
         all.all()
     }
+}
+
+/// Images whose addresses rise, more or less: one in another's way, and one right behind it, among
+/// them.
+fn roms() -> impl Strategy<Value = Vec<Rom>> {
+    let sizes = (0..=MOST_BYTES / 2, 0..=MOST_BYTES / 2);
+    let space = prop_oneof![
+        3 => Just(Some(0)),
+        1 => Just(Some(1)),
+        1 => Just(None),
+    ];
+    let gap = prop_oneof![1 => -8..0_i16, 1 => Just(0), 4 => 1..300_i16];
+    let rom = (prop::bool::weighted(0.2), prop::option::weighted(0.3, any::<bool>()), space, sizes)
+        .prop_map(|(fw_file, region, space, (holds, spare))| Rom {
+            fw_file,
+            region,
+            space,
+            addr: 0,
+            holds,
+            spare,
+        });
+    vec((rom, gap), 0..=MOST_ROMS).prop_map(|roms| {
+        let mut end = 0_u16;
+        let place = |(rom, gap): (Rom, i16)| {
+            let addr = end.saturating_add_signed(gap);
+            end = addr + u16::from(rom.holds) + u16::from(rom.spare);
+            Rom { addr, ..rom }
+        };
+        roms.into_iter().map(place).collect()
+    })
+}
+
+/// A step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Step {
+    /// The images are checked.
+    Check,
+    /// The machine is reset.
+    Reset(Reset),
 }
 
 /// An image.
@@ -66,10 +117,12 @@ impl lockstep::Case for Case {
 pub struct Rom {
     /// It is for the firmware to load.
     pub fw_file: bool,
-    /// It lies in ROM.
-    pub isrom: bool,
-    /// It has a region of its own.
-    pub mr: bool,
+    /// It has a region of its own: whether that is ROM.
+    pub region: Option<bool>,
+    /// The index of its address space, of [`SPACES`].
+    pub space: Option<u8>,
+    /// Its address.
+    pub addr: u16,
     /// The bytes that it holds.
     pub holds: u8,
     /// The bytes that it fills beyond them.
@@ -80,19 +133,33 @@ impl Case {
     /// The machine and its resets in words.
     pub fn tell(&self) -> Vec<String> {
         let rom = |(at, rom): (usize, &Rom)| {
-            let what = [(rom.fw_file, ", for the firmware"), (rom.mr, ", in a region of its own")];
-            let what: String = what.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
-            let place = if rom.isrom { "ROM" } else { "RAM" };
-            let Rom { holds, spare, .. } = rom;
-            format!("image {at} in {place}, {holds} bytes and {spare} beyond{what}")
+            let Rom { fw_file, region, space, addr, holds, spare } = rom;
+            let file = if *fw_file { ", for the firmware" } else { "" };
+            let region = match region {
+                None => "",
+                Some(true) => ", in a region of ROM",
+                Some(false) => ", in a region of RAM",
+            };
+            let space = space.map_or("none".to_owned(), |space| space.to_string());
+            format!(
+                "image{at} at {addr:#x} of address space {space}, {holds} bytes and {spare} \
+                 beyond{region}{file}"
+            )
         };
         let mut lines: Vec<_> = self.roms.iter().enumerate().map(rom).collect();
         let begins = if self.set_pc { ", where the processor begins" } else { "" };
         lines.push(format!("a loader of {} bytes{begins}", self.loads));
-        lines.extend(self.resets.iter().map(|comes| match comes {
-            Comes::Nothing => "the machine is reset".to_owned(),
-            Comes::Migration => "it is reset before a migration comes".to_owned(),
-            Comes::Snapshot => "it is reset before a snapshot is loaded".to_owned(),
+        lines.extend(self.steps.iter().map(|step| match step {
+            Step::Check => "the images are checked".to_owned(),
+            Step::Reset(Reset { comes, within_loadvm }) => {
+                let within = if *within_loadvm { " within loadvm" } else { "" };
+                let before = match comes {
+                    Comes::Nothing => "",
+                    Comes::Migration => " before a migration comes",
+                    Comes::Snapshot => " before a snapshot is loaded",
+                };
+                format!("the machine is reset{within}{before}")
+            }
         }));
         lines
     }

@@ -2,8 +2,8 @@
 
 use crate::lockstep::Load;
 use libloading::Library;
-use pcram_mirror::loader::{Comes, Did, GenericLoader};
-use std::ffi::c_int;
+use pcram_mirror::loader::{Comes, Did, GenericLoader, Reset};
+use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 
 /// `struct pcram_did` of before.h.
@@ -14,14 +14,26 @@ struct RawDid {
     length: u64,
 }
 
-type Reset = unsafe extern "C" fn(c_int, c_int, *mut u64, *mut *const RawDid, *mut u64) -> c_int;
-type Add = unsafe extern "C" fn(c_int, c_int, *mut u8, u64, u64, *mut u8, u64);
+/// `struct pcram_left` of after.c.
+#[repr(C)]
+struct RawLeft {
+    did: *const RawDid,
+    did_count: u64,
+    said: *const c_char,
+    isrom: u64,
+    kept: u64,
+    loaded: c_int,
+}
+
+type Add = unsafe extern "C" fn(c_int, c_int, *mut u8, u64, u64, *mut u8, u64, c_int);
 
 /// The compiled functions of one tree. They have one machine, in static variables.
 pub struct Functions {
     begin: unsafe extern "C" fn(u64, c_int, c_int),
     add: Add,
-    reset: Reset,
+    check: unsafe extern "C" fn(*mut c_int) -> c_int,
+    reset: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int,
+    left: unsafe extern "C" fn(*mut RawLeft),
     // Behind everything that points into it.
     _library: Library,
 }
@@ -29,12 +41,27 @@ pub struct Functions {
 /// An image, as the C is given it.
 pub(super) struct Image<'a> {
     pub fw_file: bool,
-    pub isrom: bool,
     pub data: &'a mut [u8],
     pub romsize: u64,
     /// Where its region's memory begins, or NULL.
     pub host: *mut u8,
+    /// Whether its region is ROM.
+    pub region_is_rom: bool,
     pub addr: u64,
+    /// Which of the address spaces that after.c has.
+    pub space: Option<u8>,
+}
+
+/// What a call leaves.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    pub did: Vec<Did>,
+    pub said: String,
+    /// A bit for each image that lies in ROM.
+    pub isrom: u64,
+    /// A bit for each image that is kept.
+    pub kept: u64,
+    pub loaded: bool,
 }
 
 impl Load for Functions {
@@ -45,7 +72,9 @@ impl Load for Functions {
             Ok(Functions {
                 begin: *library.get(b"pcram_begin")?,
                 add: *library.get(b"pcram_add")?,
+                check: *library.get(b"pcram_check")?,
                 reset: *library.get(b"pcram_reset")?,
+                left: *library.get(b"pcram_left")?,
                 _library: library,
             })
         }
@@ -66,28 +95,55 @@ impl Functions {
     /// Its data, and `romsize` bytes from `host` on where that is not NULL, live until the next
     /// [`Functions::begin`]; there are fewer than 8.
     pub(super) unsafe fn add(&mut self, image: Image) {
-        let Image { fw_file, isrom, data, romsize, host, addr } = image;
+        let Image { fw_file, data, romsize, host, region_is_rom, addr, space } = image;
         let (bytes, size) = (data.as_mut_ptr(), data.len() as u64);
+        let (file, rom, space) =
+            (fw_file.into(), region_is_rom.into(), space.map_or(-1, c_int::from));
         // SAFETY: as the caller promises.
-        unsafe { (self.add)(fw_file.into(), isrom.into(), bytes, size, romsize, host, addr) }
+        unsafe { (self.add)(file, rom, bytes, size, romsize, host, addr, space) }
     }
 
-    /// Resets the machine: what is done, and a bit for each image that is kept; `None` where QEMU would
-    /// abort.
+    /// Checks the images, and gives whether none is in another's way; `None` where QEMU would abort.
+    ///
+    /// # Safety
+    ///
+    /// All images are there.
+    pub(super) unsafe fn check(&mut self) -> Option<bool> {
+        let mut came = 0;
+        // SAFETY: as the caller promises.
+        let goes_on = unsafe { (self.check)(&mut came) };
+        (goes_on != 0).then_some(came == 0)
+    }
+
+    /// Resets the machine; `None` where QEMU would abort.
     ///
     /// # Safety
     ///
     /// All images are there, and nobody else writes their memory.
-    pub(super) unsafe fn reset(&mut self, comes: Comes) -> Option<(Vec<Did>, u64)> {
-        let (mut kept, mut did, mut count) = (0, std::ptr::null(), 0);
+    pub(super) unsafe fn reset(&mut self, reset: Reset) -> Option<()> {
+        let Reset { comes, within_loadvm } = reset;
         let (migration, snapshot) = (comes == Comes::Migration, comes == Comes::Snapshot);
-        // SAFETY: as the caller promises; what it gives is its own, until the next call.
-        let did = unsafe {
-            let (migration, snapshot) = (migration.into(), snapshot.into());
-            if (self.reset)(migration, snapshot, &mut kept, &mut did, &mut count) == 0 {
-                return None;
-            }
-            std::slice::from_raw_parts(did, count as usize)
+        // SAFETY: as the caller promises.
+        let goes_on =
+            unsafe { (self.reset)(migration.into(), snapshot.into(), within_loadvm.into()) };
+        (goes_on != 0).then_some(())
+    }
+
+    /// What the last of these calls left.
+    pub(super) fn left(&mut self) -> Left {
+        let mut raw = RawLeft {
+            did: std::ptr::null(),
+            did_count: 0,
+            said: std::ptr::null(),
+            isrom: 0,
+            kept: 0,
+            loaded: 0,
+        };
+        // SAFETY: what it gives is its own, until the next call.
+        let (did, said) = unsafe {
+            (self.left)(&mut raw);
+            let did = std::slice::from_raw_parts(raw.did, raw.did_count as usize);
+            (did, CStr::from_ptr(raw.said).to_string_lossy().into_owned())
         };
         let told = |raw: &RawDid| match raw.what {
             0 => Did::Write(raw.addr, raw.length),
@@ -95,6 +151,7 @@ impl Functions {
             2 => Did::Flush(raw.addr, raw.length),
             _ => Did::Begin(raw.addr),
         };
-        Some((did.iter().map(told).collect(), kept))
+        let did = did.iter().map(told).collect();
+        Left { did, said, isrom: raw.isrom, kept: raw.kept, loaded: raw.loaded != 0 }
     }
 }

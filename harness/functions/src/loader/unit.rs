@@ -5,11 +5,19 @@ use crate::lockstep::Unit;
 use crate::pool::{Pool, is_of_today};
 use pcram_mirror::loader::Tree;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "include/qemu/queue.h",
+    "include/exec/hwaddr.h",
     "hw/core/loader.c",
     "include/hw/core/generic-loader.h",
     "hw/core/generic-loader.c",
+];
+/// What is told of images that overlap, in 7.2 and later.
+const OVERLAPS: &[&str] = &[
+    "roms_overlap",
+    "rom_as_name",
+    "rom_print_overlap_error_header",
+    "rom_print_one_overlap_error",
 ];
 const BEFORE: &str =
     concat!(include_str!("../../c/aborts.h"), include_str!("../../c/loader/before.h"));
@@ -27,13 +35,18 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
     }
     let texts: Vec<_> = FILES.iter().filter_map(|name| Some((*name, file(name)?))).collect();
     let pool = Pool::of(&texts);
-    let roms = pool.all(&["struct Rom", "roms", "rom_free_data", "rom_reset"])?;
+    let formats = pool.some(&["HWADDR_FMT_plx", "TARGET_FMT_plx"])?;
+    let roms = pool.all(&["struct Rom", "roms", "roms_loaded", "rom_free_data", "rom_reset"])?;
+    let overlaps = pool.some(OVERLAPS)?;
+    let check = pool.all(&["rom_check_and_register_reset"])?;
     let loader = pool.all(&["struct GenericLoaderState", "generic_loader_reset"])?;
     let tree = Tree {
         waits: loader.contains("RUN_STATE_INMIGRATE"),
+        left_out: check.contains("nosnapshotload"),
         fills: roms.contains("address_space_set"),
+        tells_all: check.contains("roms_overlap"),
         refuses_eight: loader.contains("data_len < sizeof"),
     };
-    let text = [BEFORE, &pool.queue(), &roms, &loader, AFTER].concat();
+    let text = [BEFORE, &pool.queue(), &formats, &roms, &overlaps, &check, &loader, AFTER].concat();
     Ok(Some(Unit { tree, text }))
 }

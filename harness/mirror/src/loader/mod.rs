@@ -1,0 +1,125 @@
+//! Who writes into RAM when a machine is reset, in 5.2 and later: a [`Machine`], whose handlers run in the
+//! order in which they were registered, as hw/core/reset.c has them. [`rom`] has the images of
+//! hw/core/loader.c, [`generic`] the device of hw/core/generic-loader.c.
+
+pub mod generic;
+pub mod rom;
+
+pub use generic::GenericLoader;
+pub use rom::{Region, Rom};
+
+use serde::{Deserialize, Serialize};
+
+/// What a tree has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tree {
+    /// Nothing but ROM is written where state is yet to come: the series.
+    pub waits: bool,
+    /// A reset within loadvm leaves the images out: the series (7.2 and later).
+    pub left_out: bool,
+    /// What an image does not fill is zeroed (7.2 and later).
+    pub fills: bool,
+    /// All overlaps of images are told, and not the first alone (7.2 and later).
+    pub tells_all: bool,
+    /// The device does not take the eight bytes for which it has room (5.2).
+    pub refuses_eight: bool,
+}
+
+/// What is yet to come when a machine is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comes {
+    /// Nothing: the guest runs from here.
+    Nothing,
+    /// A migration (`RUN_STATE_INMIGRATE`).
+    Migration,
+    /// A snapshot, by `-loadvm`.
+    Snapshot,
+}
+
+/// A reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// What is yet to come.
+    pub comes: Comes,
+    /// It is within loadvm (`SHUTDOWN_CAUSE_SNAPSHOT_LOAD`, from 9.1 on `RESET_TYPE_SNAPSHOT_LOAD`).
+    pub within_loadvm: bool,
+}
+
+/// Something that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Did {
+    /// So many bytes of an image go to an address.
+    Write(u64, u64),
+    /// So many are zeroed there.
+    Zero(u64, u64),
+    /// What was translated of so many is forgotten.
+    Flush(u64, u64),
+    /// The processor is reset, and begins there.
+    Begin(u64),
+}
+
+/// What a reset calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handler {
+    Roms,
+    Loader(GenericLoader),
+}
+
+/// A machine, as far as resets write into its memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// What its tree has.
+    pub tree: Tree,
+    /// The images, in the order of the list (`roms`).
+    pub roms: Vec<Rom>,
+    /// The images were checked (`roms_loaded`).
+    pub roms_loaded: bool,
+    /// The memory of their regions.
+    pub memory: Vec<u8>,
+    /// What was done.
+    pub did: Vec<Did>,
+    /// What was said.
+    pub said: String,
+    /// Each with whether a reset within loadvm leaves it out.
+    handlers: Vec<(Handler, bool)>,
+}
+
+/// Where QEMU ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ends {
+    /// The C asserts that the device writes fewer bytes than it has.
+    #[error("QEMU aborts: the loader asserts that it has fewer than eight bytes")]
+    Asserts,
+}
+
+impl Machine {
+    /// One of which nothing was checked, and that does nothing when it is reset.
+    pub fn new(tree: Tree, roms: Vec<Rom>, memory: Vec<u8>) -> Machine {
+        Machine { tree, roms, memory, ..Machine::default() }
+    }
+
+    /// Resets the machine: each handler, unless it is to be left out (hw/core/reset.c
+    /// `qemu_devices_reset`, from 9.1 on by `legacy_reset_hold`).
+    ///
+    /// # Errors
+    ///
+    /// Where QEMU ends.
+    pub fn qemu_devices_reset(&mut self, reset: Reset) -> Result<(), Ends> {
+        for (handler, left_out) in self.handlers.clone() {
+            if reset.within_loadvm && left_out {
+                continue;
+            }
+            match handler {
+                Handler::Roms => self.rom_reset(reset.comes),
+                Handler::Loader(loader) => self.generic_loader_reset(loader, reset.comes)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
