@@ -3,9 +3,8 @@
 static Rom the_roms[8];
 static MemoryRegion the_regions[8];
 static AddressSpace the_spaces[] = { { "memory" }, { NULL } };
-static GenericLoaderState the_loader;
-static CPUState the_cpu;
-static int used;
+static GenericLoaderState the_loaders[8];
+static int used, used_loaders;
 
 /* pcram_functions::loader::ffi::RawLeft */
 struct pcram_left {
@@ -17,16 +16,11 @@ struct pcram_left {
     int loaded;
 };
 
-void pcram_begin(uint64_t addr, int data_len, int with_pc)
+void pcram_begin(uint32_t cpus)
 {
     QTAILQ_INIT(&roms);
-    roms_loaded = used = registered = held = 0;
-    memset(&the_loader, 0, sizeof(the_loader));
-    the_loader.cpu = &the_cpu;
-    the_loader.addr = addr;
-    the_loader.data_len = data_len;
-    the_loader.set_pc = with_pc;
-    qemu_register_reset(generic_loader_reset, &the_loader);
+    roms_loaded = used = used_loaders = registered = held = 0;
+    cpu_count = cpus;
 }
 
 /* Adds an image; @host is NULL where it is in no region, @space is -1 where it is in no space */
@@ -69,6 +63,54 @@ int pcram_check(int *came)
     }
     *came = rom_check_and_register_reset();
     assert(!held);
+    return 1;
+}
+
+/* pcram_functions::loader::ffi::RawOptions; the format is -2 where there is no file */
+struct pcram_options {
+    uint64_t data, addr, entry;
+    uint32_t cpu_num;
+    int32_t format;
+    uint8_t data_len, data_be, force_raw;
+};
+
+/* A device that was refused is gone, and its reset may not run */
+static void reset_of_none(void *opaque)
+{
+    abort();
+}
+
+/* What an error says is said */
+int pcram_realize(const struct pcram_options *options, int *came)
+{
+    GenericLoaderState *s = &the_loaders[used_loaders++];
+    Error *error = NULL;
+    int i;
+
+    begin_step();
+    memset(s, 0, sizeof(*s));
+    s->data = options->data;
+    s->data_len = options->data_len;
+    s->data_be = options->data_be;
+    s->file = options->format == -2 ? NULL : "an image";
+    s->force_raw = options->force_raw;
+    s->addr = options->addr;
+    s->cpu_num = options->cpu_num;
+    the_file.format = options->format;
+    the_file.entry = options->entry;
+    if (setjmp(aborted)) {
+        return 0;
+    }
+    generic_loader_realize((DeviceState *)s, &error);
+    *came = error ? -1 : 0;
+    if (error) {
+        say("%s", error->text);
+        for (i = 0; i < registered; i++) {
+            if (handlers[i].opaque == s) {
+                handlers[i].func = reset_of_none;
+            }
+        }
+    }
     return 1;
 }
 

@@ -1,7 +1,7 @@
-//! A machine with images, and its resets.
+//! A machine with images and devices, and its resets.
 
 use crate::lockstep::{self, Changes};
-use pcram_mirror::loader::{Comes, Reset};
+use pcram_mirror::loader::{CPU_NONE, Comes, File, Format, Options, Reset};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,8 @@ pub const MOST_ROMS: usize = 6;
 pub const MOST_BYTES: u8 = 64;
 /// The address spaces that an image can name.
 pub const SPACES: [&str; 2] = ["memory", ""];
+/// The most processors.
+const MOST_CPUS: u8 = 2;
 /// The most steps.
 const MOST_STEPS: usize = 6;
 
@@ -21,10 +23,8 @@ const MOST_STEPS: usize = 6;
 pub struct Case {
     /// The images, in the order of the list.
     pub roms: Vec<Rom>,
-    /// The bytes that the device `loader` writes.
-    pub loads: u8,
-    /// Whether it sets the processor's first instruction.
-    pub set_pc: bool,
+    /// How many processors there are.
+    pub cpus: u8,
     /// What happens.
     pub steps: Vec<Step>,
 }
@@ -38,9 +38,17 @@ impl lockstep::Case for Case {
         ];
         let reset = (comes, prop::bool::weighted(0.3))
             .prop_map(|(comes, within_loadvm)| Reset { comes, within_loadvm });
-        let step = prop_oneof![2 => Just(Step::Check), 3 => reset.prop_map(Step::Reset)];
-        (roms(), 0..=8_u8, any::<bool>(), vec(step, 1..=MOST_STEPS))
-            .prop_map(|(roms, loads, set_pc, steps)| Case { roms, loads, set_pc, steps })
+        let step = prop_oneof![
+            3 => options().prop_map(Step::Realize),
+            2 => Just(Step::Check),
+            4 => reset.prop_map(Step::Reset),
+        ];
+        let cpus = prop_oneof![1 => Just(0), 8 => 1..=MOST_CPUS];
+        (roms(), cpus, vec(step, 1..=MOST_STEPS)).prop_map(|(roms, cpus, steps)| Case {
+            roms,
+            cpus,
+            steps,
+        })
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -50,7 +58,7 @@ impl lockstep::Case for Case {
         };
         match self.roms.len() <= MOST_ROMS
             && self.roms.iter().all(fits)
-            && self.loads <= 8
+            && self.cpus <= MOST_CPUS
             && self.steps.len() <= MOST_STEPS
         {
             true => Ok(()),
@@ -63,10 +71,25 @@ impl lockstep::Case for Case {
 
     fn smaller(&self) -> Vec<Case> {
         let mut all = Changes::of(self);
-        all.add(|case| case.loads = 0);
-        all.add(|case| case.set_pc = false);
+        all.add(|case| case.cpus = case.cpus.min(1));
         (0..self.steps.len()).for_each(|at| all.add(|case| _ = case.steps.remove(at)));
         (0..self.roms.len()).for_each(|at| all.add(|case| _ = case.roms.remove(at)));
+        let simpler: [fn(&mut Options); 7] = [
+            |options| options.data = 0,
+            |options| options.data_len = 0,
+            |options| options.data_be = false,
+            |options| options.file = None,
+            |options| options.force_raw = false,
+            |options| options.addr = 0,
+            |options| options.cpu_num = CPU_NONE,
+        ];
+        for (at, simpler) in (0..self.steps.len()).flat_map(|at| simpler.map(|it| (at, it))) {
+            all.add(|case| {
+                if let Step::Realize(options) = &mut case.steps[at] {
+                    simpler(options);
+                }
+            });
+        }
         all.all()
     }
 }
@@ -101,10 +124,48 @@ fn roms() -> impl Strategy<Value = Vec<Rom>> {
     })
 }
 
+/// What a user says of a device: data, a file or neither, and now and then what does not go together.
+fn options() -> impl Strategy<Value = Options> {
+    let length = prop_oneof![1 => Just(0), 2 => 1..=7_u8, 2 => Just(8), 1 => 9..=10_u8];
+    let value = prop_oneof![1 => Just(0), 3 => any::<u64>()];
+    let data = prop_oneof![
+        1 => Just((0, 0, false)),
+        1 => (value, length, any::<bool>()),
+    ];
+    let format = prop_oneof![
+        Just(None),
+        Just(Some(Format::Elf)),
+        Just(Some(Format::Uimage)),
+        Just(Some(Format::Hex)),
+        Just(Some(Format::Image)),
+    ];
+    let file = (format, 0..8_u64).prop_map(|(format, entry)| File { format, entry });
+    let file = prop::option::weighted(0.3, file);
+    let addr = prop_oneof![1 => Just(0), 3 => any::<u64>()];
+    let cpu_num = prop_oneof![
+        8 => Just(CPU_NONE),
+        8 => 0..=u32::from(MOST_CPUS),
+        1 => any::<u32>(),
+    ];
+    (data, file, prop::bool::weighted(0.2), addr, cpu_num).prop_map(
+        |((data, data_len, data_be), file, force_raw, addr, cpu_num)| Options {
+            data,
+            data_len,
+            data_be,
+            file,
+            force_raw,
+            addr,
+            cpu_num,
+        },
+    )
+}
+
 /// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Step {
+    /// A device `loader` is made.
+    Realize(Options),
     /// The images are checked.
     Check,
     /// The machine is reset.
@@ -147,9 +208,9 @@ impl Case {
             )
         };
         let mut lines: Vec<_> = self.roms.iter().enumerate().map(rom).collect();
-        let begins = if self.set_pc { ", where the processor begins" } else { "" };
-        lines.push(format!("a loader of {} bytes{begins}", self.loads));
+        lines.push(format!("{} processors", self.cpus));
         lines.extend(self.steps.iter().map(|step| match step {
+            Step::Realize(options) => format!("a loader is made: {}", words(options)),
             Step::Check => "the images are checked".to_owned(),
             Step::Reset(Reset { comes, within_loadvm }) => {
                 let within = if *within_loadvm { " within loadvm" } else { "" };
@@ -163,4 +224,18 @@ impl Case {
         }));
         lines
     }
+}
+
+/// A device as the command line has it.
+fn words(options: &Options) -> String {
+    let &Options { data, data_len, data_be, file, force_raw, addr, cpu_num } = options;
+    let file = file.map(|File { format, entry }| match format {
+        Some(format) => format!(",file={format:?} that begins at {entry:#x}"),
+        None => ",file=one that cannot be read".to_owned(),
+    });
+    let cpu = (cpu_num != CPU_NONE).then(|| format!(",cpu-num={cpu_num}"));
+    let (file, cpu) = (file.unwrap_or_default(), cpu.unwrap_or_default());
+    let on = |is: bool, name: &str| if is { format!(",{name}=on") } else { String::new() };
+    let (be, raw) = (on(data_be, "data-be"), on(force_raw, "force-raw"));
+    format!("addr={addr:#x},data={data:#x},data-len={data_len}{be}{file}{raw}{cpu}")
 }

@@ -2,7 +2,7 @@
 
 use crate::lockstep::Load;
 use libloading::Library;
-use pcram_mirror::loader::{Comes, Did, GenericLoader, Reset};
+use pcram_mirror::loader::{Comes, Did, Format, Options, Reset};
 use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 
@@ -12,7 +12,28 @@ struct RawDid {
     what: u64,
     addr: u64,
     length: u64,
+    cpu: u64,
+    data: u64,
 }
+
+/// `struct pcram_options` of after.c.
+#[repr(C)]
+struct RawOptions {
+    data: u64,
+    addr: u64,
+    entry: u64,
+    cpu_num: u32,
+    format: i32,
+    data_len: u8,
+    data_be: u8,
+    force_raw: u8,
+}
+
+/// What a device's file can be loaded as, in the order of before.h.
+const FORMATS: [Format; 4] = [Format::Elf, Format::Uimage, Format::Hex, Format::Image];
+/// What stands for a file that cannot be read, and for none.
+const UNREADABLE: i32 = -1;
+const NO_FILE: i32 = -2;
 
 /// `struct pcram_left` of after.c.
 #[repr(C)]
@@ -29,8 +50,9 @@ type Add = unsafe extern "C" fn(c_int, c_int, *mut u8, u64, u64, *mut u8, u64, c
 
 /// The compiled functions of one tree. They have one machine, in static variables.
 pub struct Functions {
-    begin: unsafe extern "C" fn(u64, c_int, c_int),
+    begin: unsafe extern "C" fn(u32),
     add: Add,
+    realize: unsafe extern "C" fn(*const RawOptions, *mut c_int) -> c_int,
     check: unsafe extern "C" fn(*mut c_int) -> c_int,
     reset: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int,
     left: unsafe extern "C" fn(*mut RawLeft),
@@ -72,6 +94,7 @@ impl Load for Functions {
             Ok(Functions {
                 begin: *library.get(b"pcram_begin")?,
                 add: *library.get(b"pcram_add")?,
+                realize: *library.get(b"pcram_realize")?,
                 check: *library.get(b"pcram_check")?,
                 reset: *library.get(b"pcram_reset")?,
                 left: *library.get(b"pcram_left")?,
@@ -82,10 +105,10 @@ impl Load for Functions {
 }
 
 impl Functions {
-    /// A machine without images.
-    pub(super) fn begin(&mut self, loader: GenericLoader) {
+    /// A machine without images and devices; it has up to 2 processors.
+    pub(super) fn begin(&mut self, cpus: u32) {
         // SAFETY: it keeps numbers alone.
-        unsafe { (self.begin)(loader.addr, loader.data_len.into(), loader.set_pc.into()) }
+        unsafe { (self.begin)(cpus) }
     }
 
     /// Adds an image.
@@ -101,6 +124,32 @@ impl Functions {
             (fw_file.into(), region_is_rom.into(), space.map_or(-1, c_int::from));
         // SAFETY: as the caller promises.
         unsafe { (self.add)(file, rom, bytes, size, romsize, host, addr, space) }
+    }
+
+    /// Makes a device, and gives whether it was taken; `None` where QEMU would abort.
+    ///
+    /// # Safety
+    ///
+    /// There are fewer than 8.
+    pub(super) unsafe fn realize(&mut self, options: &Options) -> Option<bool> {
+        let number = |format: Format| FORMATS.iter().position(|it| *it == format);
+        let format = options.file.map_or(NO_FILE, |file| {
+            file.format.and_then(number).map_or(UNREADABLE, |number| number as i32)
+        });
+        let raw = RawOptions {
+            data: options.data,
+            addr: options.addr,
+            entry: options.file.map_or(0, |file| file.entry),
+            cpu_num: options.cpu_num,
+            format,
+            data_len: options.data_len,
+            data_be: options.data_be.into(),
+            force_raw: options.force_raw.into(),
+        };
+        let mut came = 0;
+        // SAFETY: as the caller promises.
+        let goes_on = unsafe { (self.realize)(&raw, &mut came) };
+        (goes_on != 0).then_some(came == 0)
     }
 
     /// Checks the images, and gives whether none is in another's way; `None` where QEMU would abort.
@@ -145,13 +194,22 @@ impl Functions {
             let did = std::slice::from_raw_parts(raw.did, raw.did_count as usize);
             (did, CStr::from_ptr(raw.said).to_string_lossy().into_owned())
         };
-        let told = |raw: &RawDid| match raw.what {
-            0 => Did::Write(raw.addr, raw.length),
-            1 => Did::Zero(raw.addr, raw.length),
-            2 => Did::Flush(raw.addr, raw.length),
-            _ => Did::Begin(raw.addr),
-        };
         let did = did.iter().map(told).collect();
         Left { did, said, isrom: raw.isrom, kept: raw.kept, loaded: raw.loaded != 0 }
+    }
+}
+
+/// What was done, as the mirror has it.
+fn told(raw: &RawDid) -> Did {
+    let &RawDid { what, addr, length, cpu, data } = raw;
+    let cpu = (cpu as u32).checked_sub(1);
+    let known = cpu.unwrap_or(u32::MAX);
+    match what {
+        0 => Did::Write(addr, length),
+        1 => Did::Zero(addr, length),
+        2 => Did::Flush(addr, length),
+        3 => Did::Begin(known, addr),
+        4 => Did::Store { cpu: known, addr, length, data },
+        _ => Did::Load { format: FORMATS[data as usize], cpu, addr, most: length },
     }
 }

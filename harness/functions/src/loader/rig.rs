@@ -3,12 +3,12 @@
 use super::case::{Case, MOST_BYTES, MOST_ROMS, Rom as Given, SPACES, Step};
 use super::ffi::{Functions, Image, Left};
 use crate::lockstep::{Difference, Outcome, same};
-use pcram_mirror::loader::{Ends, GenericLoader, Machine, Region, Rom, Tree};
+use pcram_mirror::loader::{Ends, Machine, Region, Rom, Tree};
 
 /// Of what memory is full before anything is written.
 const FILLED: u8 = 0x5a;
-/// Where the device writes.
-const LOADED: u64 = 0x10_0000;
+/// The RAM that before.h has.
+const RAM_SIZE: u64 = 1 << 20;
 /// The machine has RAM, ROM and nothing in turn, so many bytes each, as before.h has it.
 const STRETCH: u64 = 256;
 
@@ -26,11 +26,9 @@ pub fn run(
     let memory = vec![FILLED; MOST_ROMS * usize::from(MOST_BYTES)];
     let mut c_memory = memory.clone();
     let mut images: Vec<_> = roms.iter().map(|rom| rom.data.clone().unwrap_or_default()).collect();
-    let loader = GenericLoader { addr: LOADED, data_len: case.loads, set_pc: case.set_pc };
-    let mut machine = Machine::new(tree, roms, memory);
-    machine.add_loader(loader);
+    let mut machine = Machine::new(tree, roms, memory, case.cpus.into(), RAM_SIZE);
     if let Some(functions) = &mut functions {
-        functions.begin(loader);
+        functions.begin(machine.cpus);
         for ((rom, given), data) in machine.roms.iter().zip(&case.roms).zip(&mut images) {
             let host = |mr: Region| &raw mut c_memory[mr.host as usize];
             let image = Image {
@@ -52,12 +50,14 @@ pub fn run(
         machine.did.clear();
         machine.said.clear();
         let came = take(&mut machine, action);
-        if let Some(functions) = &mut functions {
-            // SAFETY: all of it is there.
+        let is_defined = came != Err(Ends::NoProcessor);
+        if let Some(functions) = functions.as_mut().filter(|_| is_defined) {
+            // SAFETY: all of it is there, and what is called is defined.
             let c_came = unsafe {
-                match action {
+                match &action {
+                    Step::Realize(options) => functions.realize(options),
                     Step::Check => functions.check(),
-                    Step::Reset(reset) => functions.reset(reset).map(|()| true),
+                    Step::Reset(reset) => functions.reset(*reset).map(|()| true),
                 }
             };
             same(step, "what came of it", &c_came, &came.ok())?;
@@ -75,6 +75,11 @@ pub fn run(
 /// Takes a step, and gives whether all went well.
 fn take(machine: &mut Machine, step: Step) -> Result<bool, Ends> {
     match step {
+        Step::Realize(options) => {
+            let refused = machine.generic_loader_realize(&options).err();
+            machine.said.push_str(refused.as_deref().unwrap_or_default());
+            Ok(refused.is_none())
+        }
         Step::Check => Ok(machine.rom_check_and_register_reset()),
         Step::Reset(reset) => machine.qemu_devices_reset(reset).map(|()| true),
     }

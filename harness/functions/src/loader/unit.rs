@@ -39,13 +39,19 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
     let roms = pool.all(&["struct Rom", "roms", "roms_loaded", "rom_free_data", "rom_reset"])?;
     let overlaps = pool.some(OVERLAPS)?;
     let check = pool.all(&["rom_check_and_register_reset"])?;
-    let loader = pool.all(&["struct GenericLoaderState", "generic_loader_reset"])?;
+    let loader = pool.all(&[
+        "CPU_NONE",
+        "struct GenericLoaderState",
+        "generic_loader_reset",
+        "generic_loader_realize",
+    ])?;
     let tree = Tree {
         waits: loader.contains("RUN_STATE_INMIGRATE"),
         left_out: check.contains("nosnapshotload"),
         fills: roms.contains("address_space_set"),
         tells_all: check.contains("roms_overlap"),
         refuses_eight: loader.contains("data_len < sizeof"),
+        tells_why: loader.contains("error_prepend"),
     };
     let text = [BEFORE, &pool.queue(), &formats, &roms, &overlaps, &check, &loader, AFTER].concat();
     Ok(Some(Unit { tree, text }))

@@ -5,7 +5,7 @@
 pub mod generic;
 pub mod rom;
 
-pub use generic::GenericLoader;
+pub use generic::{CPU_NONE, FILE, File, Format, GenericLoader, Options};
 pub use rom::{Region, Rom};
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub struct Tree {
     /// Nothing but ROM is written where state is yet to come: the series.
     pub waits: bool,
-    /// A reset within loadvm leaves the images out: the series (7.2 and later).
+    /// A reset within loadvm leaves images and devices out: the series (7.2 and later).
     pub left_out: bool,
     /// What an image does not fill is zeroed (7.2 and later).
     pub fills: bool,
@@ -24,6 +24,8 @@ pub struct Tree {
     pub tells_all: bool,
     /// The device does not take the eight bytes for which it has room (5.2).
     pub refuses_eight: bool,
+    /// It says why a file was not loaded (10.2).
+    pub tells_why: bool,
 }
 
 /// What is yet to come when a machine is reset.
@@ -57,15 +59,38 @@ pub enum Did {
     Zero(u64, u64),
     /// What was translated of so many is forgotten.
     Flush(u64, u64),
-    /// The processor is reset, and begins there.
-    Begin(u64),
+    /// A processor is reset, and begins at an address.
+    Begin(u32, u64),
+    /// By a processor's address space, bytes go to an address.
+    Store {
+        /// Which processor.
+        cpu: u32,
+        /// The address.
+        addr: u64,
+        /// How many bytes.
+        length: u64,
+        /// The bytes, the first lowest.
+        data: u64,
+    },
+    /// A file is tried.
+    Load {
+        /// As what.
+        format: Format,
+        /// By which processor's address space.
+        cpu: Option<u32>,
+        /// To where, if that is not up to the file.
+        addr: u64,
+        /// The most bytes, likewise.
+        most: u64,
+    },
 }
 
 /// What a reset calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handler {
     Roms,
-    Loader(GenericLoader),
+    /// The index of a device.
+    Loader(usize),
 }
 
 /// A machine, as far as resets write into its memory.
@@ -79,12 +104,17 @@ pub struct Machine {
     pub roms_loaded: bool,
     /// The memory of their regions.
     pub memory: Vec<u8>,
+    /// How many processors it has.
+    pub cpus: u32,
+    /// How much RAM.
+    pub ram_size: u64,
     /// What was done.
     pub did: Vec<Did>,
     /// What was said.
     pub said: String,
     /// Each with whether a reset within loadvm leaves it out.
     handlers: Vec<(Handler, bool)>,
+    loaders: Vec<GenericLoader>,
 }
 
 /// Where QEMU ends.
@@ -93,12 +123,18 @@ pub enum Ends {
     /// The C asserts that the device writes fewer bytes than it has.
     #[error("QEMU aborts: the loader asserts that it has fewer than eight bytes")]
     Asserts,
+    /// Nobody took back the reset of a device that was refused, and whose memory was given back.
+    #[error("a loader that was refused is reset, and is gone")]
+    Gone,
+    /// The C asks a processor for its address space, of which there is none.
+    #[error("a loader is reset that has no processor")]
+    NoProcessor,
 }
 
 impl Machine {
     /// One of which nothing was checked, and that does nothing when it is reset.
-    pub fn new(tree: Tree, roms: Vec<Rom>, memory: Vec<u8>) -> Machine {
-        Machine { tree, roms, memory, ..Machine::default() }
+    pub fn new(tree: Tree, roms: Vec<Rom>, memory: Vec<u8>, cpus: u32, ram_size: u64) -> Machine {
+        Machine { tree, roms, memory, cpus, ram_size, ..Machine::default() }
     }
 
     /// Resets the machine: each handler, unless it is to be left out (hw/core/reset.c
@@ -114,7 +150,7 @@ impl Machine {
             }
             match handler {
                 Handler::Roms => self.rom_reset(reset.comes),
-                Handler::Loader(loader) => self.generic_loader_reset(loader, reset.comes)?,
+                Handler::Loader(at) => self.generic_loader_reset(at, reset.comes)?,
             }
         }
         Ok(())

@@ -2,8 +2,14 @@
 
 use super::*;
 
-const SERIES: Tree =
-    Tree { waits: true, left_out: true, fills: true, tells_all: true, refuses_eight: false };
+const SERIES: Tree = Tree {
+    waits: true,
+    left_out: true,
+    fills: true,
+    tells_all: true,
+    refuses_eight: false,
+    tells_why: false,
+};
 const PLAIN: Reset = Reset { comes: Comes::Nothing, within_loadvm: false };
 
 fn comes(comes: Comes) -> Reset {
@@ -17,7 +23,7 @@ fn rom(isrom: bool) -> Rom {
 }
 
 fn machine(tree: Tree, roms: Vec<Rom>) -> Machine {
-    Machine::new(tree, roms, vec![1; 4])
+    Machine::new(tree, roms, vec![1; 4], 2, 1 << 20)
 }
 
 /// The memory after a reset, and whether the image is kept.
@@ -77,23 +83,78 @@ fn an_image_that_is_in_the_way_of_another_is_told_and_then_none_is_written() {
     assert_eq!(check(SERIES, vec![at(0), elsewhere]), "");
 }
 
+/// A device that writes four bytes.
+const DATA: Options = Options {
+    data: 0x1_0203_0405,
+    data_len: 4,
+    data_be: false,
+    file: None,
+    force_raw: false,
+    addr: 8,
+    cpu_num: CPU_NONE,
+};
+/// One that has the second processor begin at its address.
+const PC: Options = Options { data: 0, data_len: 0, cpu_num: 1, ..DATA };
+
 #[test]
 fn a_loader_writes_nothing_where_state_comes_and_the_processor_begins_all_the_same() {
-    let loader = GenericLoader { addr: 8, data_len: 4, set_pc: true };
-    let did = |tree, loader, of| {
+    let did = |tree, options: &Options, reset| {
         let mut machine = machine(tree, Vec::new());
-        machine.add_loader(loader);
-        machine.qemu_devices_reset(comes(of)).map(|()| machine.did)
+        machine.generic_loader_realize(options).unwrap();
+        machine.qemu_devices_reset(reset).map(|()| machine.did)
     };
-    let both = vec![Did::Begin(8), Did::Write(8, 4)];
-    assert_eq!(did(SERIES, loader, Comes::Nothing), Ok(both.clone()));
-    for comes in [Comes::Migration, Comes::Snapshot] {
-        assert_eq!(did(SERIES, loader, comes), Ok(vec![Did::Begin(8)]));
-        assert_eq!(did(Tree { waits: false, ..SERIES }, loader, comes), Ok(both.clone()));
+    let written = vec![Did::Store { cpu: 0, addr: 8, length: 4, data: 0x0203_0405 }];
+    assert_eq!(did(SERIES, &DATA, PLAIN), Ok(written.clone()));
+    let within = Reset { within_loadvm: true, ..PLAIN };
+    assert_eq!(did(SERIES, &DATA, within), Ok(vec![]));
+    assert_eq!(did(Tree { left_out: false, ..SERIES }, &DATA, within), Ok(written.clone()));
+    for comes in [Comes::Migration, Comes::Snapshot].map(comes) {
+        assert_eq!(did(SERIES, &DATA, comes), Ok(vec![]));
+        assert_eq!(did(SERIES, &PC, comes), Ok(vec![Did::Begin(1, 8)]));
+        assert_eq!(did(Tree { waits: false, ..SERIES }, &DATA, comes), Ok(written.clone()));
     }
-    let eight = GenericLoader { data_len: 8, ..loader };
+    let big_endian = Options { data_be: true, data_len: 8, ..DATA };
+    let swapped = Did::Store { cpu: 0, addr: 8, length: 8, data: 0x0504_0302_0100_0000 };
+    assert_eq!(did(SERIES, &big_endian, PLAIN), Ok(vec![swapped]));
     let strict = Tree { refuses_eight: true, ..SERIES };
-    assert_eq!(did(strict, eight, Comes::Nothing), Err(Ends::Asserts));
-    assert!(did(strict, eight, Comes::Snapshot).is_ok());
-    assert!(did(SERIES, eight, Comes::Nothing).is_ok());
+    assert_eq!(did(strict, &big_endian, PLAIN), Err(Ends::Asserts));
+    assert!(did(strict, &big_endian, comes(Comes::Snapshot)).is_ok());
+}
+
+#[test]
+fn a_loader_that_is_refused_late_is_reset_all_the_same() {
+    let refused = |tree, options: &Options| {
+        let mut machine = machine(tree, Vec::new());
+        let why = machine.generic_loader_realize(options).unwrap_err();
+        (why, machine.qemu_devices_reset(PLAIN))
+    };
+    let early = (Ok(()), Options { data_len: 9, ..DATA });
+    let late = (Err(Ends::Gone), Options { cpu_num: 2, ..PC });
+    for ((came, options), why) in [early, late]
+        .into_iter()
+        .zip(["data-len cannot be greater then 8 bytes", "Specified boot CPU#2 is nonexistent"])
+    {
+        assert_eq!(refused(SERIES, &options), (why.to_owned(), came));
+    }
+    let file = Some(File { format: None, entry: 0 });
+    let (why, _) = refused(Tree { tells_why: true, ..SERIES }, &Options { file, ..PC });
+    assert_eq!(why, "Cannot load specified image an image: it cannot be read");
+}
+
+#[test]
+fn a_file_is_what_the_first_loader_takes_it_for_and_begins_where_it_says() {
+    let did = |options: &Options| {
+        let mut machine = machine(SERIES, Vec::new());
+        machine.generic_loader_realize(options).unwrap();
+        let tried = std::mem::take(&mut machine.did);
+        machine.qemu_devices_reset(PLAIN).unwrap();
+        (tried.len(), machine.did)
+    };
+    let options = |format, force_raw| {
+        let file = Some(File { format: Some(format), entry: 0x40 });
+        Options { file, force_raw, ..PC }
+    };
+    assert_eq!(did(&options(Format::Uimage, false)), (2, vec![Did::Begin(1, 0x40)]));
+    assert_eq!(did(&options(Format::Image, false)), (4, vec![Did::Begin(1, 8)]));
+    assert_eq!(did(&options(Format::Uimage, true)), (1, vec![Did::Begin(1, 8)]));
 }
