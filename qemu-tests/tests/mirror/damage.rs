@@ -125,6 +125,26 @@ fn each_damage_to_what_a_reset_writes_is_seen() {
         ("s->addr = entry;", ""),
         ("if (size < 0) {\n            error_setg", "if (0) {\n            error_setg"),
         ("cpu_to_be64(s->data)", "cpu_to_le64(s->data)"),
+        ("return loadvm;", "return false;"),
+    ] {
+        let differs = damaged(from, to).expect_err(from);
+        assert!(differs.case.steps.len() <= 3, "{from}: {:?}", differs.case);
+    }
+}
+
+#[test]
+fn each_damage_to_what_a_reset_writes_in_5_2_is_seen() {
+    let units = units(&run(&["apply", "5.2"]));
+    let (unit, tree) = of::<Resets>(&units, Of::Loader);
+    assert!(tree.waits && !tree.left_out && !tree.tells_all && !tree.refuses_eight);
+    let damaged = |from: &str, to: &str| damaged::<Resets>(unit, from, to);
+    for (from, to) in [
+        ("(addr > rom->addr)", "(addr >= rom->addr)"),
+        ("&& (as == rom->as)", ""),
+        ("            as = rom->as;\n", ""),
+        ("addr += rom->romsize;", ""),
+        ("return snapshot_pending;", "return false;"),
+        ("snapshot_pending = true;", ""),
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.steps.len() <= 3, "{from}: {:?}", differs.case);

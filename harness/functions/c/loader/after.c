@@ -21,6 +21,7 @@ void pcram_begin(uint32_t cpus)
     QTAILQ_INIT(&roms);
     roms_loaded = used = used_loaders = registered = held = 0;
     cpu_count = cpus;
+    PENDING = 0;
 }
 
 /* Adds an image; @host is NULL where it is in no region, @space is -1 where it is in no space */
@@ -48,7 +49,7 @@ void pcram_add(int fw_file, int region_is_rom, uint8_t *data, uint64_t datasize,
     QTAILQ_INSERT_TAIL(&roms, rom, next);
 }
 
-/* Each of these gives whether QEMU goes on; what it leaves is the C's until the next call */
+/* These give whether QEMU goes on; what they leave is the C's until the next call */
 static void begin_step(void)
 {
     did_count = 0;
@@ -114,13 +115,18 @@ int pcram_realize(const struct pcram_options *options, int *came)
     return 1;
 }
 
-int pcram_reset(int migration, int snapshot, int within_loadvm)
+void pcram_announce(void)
+{
+    begin_step();
+    ANNOUNCE;
+}
+
+int pcram_reset(int migration, int within_loadvm)
 {
     int i;
 
     begin_step();
     inmigrate = migration;
-    snapshot_pending = snapshot;
     if (setjmp(aborted)) {
         return 0;
     }

@@ -91,11 +91,9 @@ static void register_reset(QEMUResetHandler *func, void *opaque, bool left_out)
 #define qemu_register_reset(func, opaque) register_reset(func, opaque, false)
 #define qemu_register_reset_nosnapshotload(func, opaque) register_reset(func, opaque, true)
 
-static bool inmigrate, snapshot_pending;
+static bool inmigrate;
 enum { RUN_STATE_INMIGRATE };
 #define runstate_check(state) inmigrate
-#define qemu_loadvm_is_pending() snapshot_pending
-#define load_snapshot_is_pending() snapshot_pending
 
 #define memory_region_get_ram_ptr(mr) ((mr)->host)
 #define address_space_write_rom(as, addr, attrs, data, size) do_that(WRITE, addr, size)

@@ -1,7 +1,7 @@
 //! A machine with images and devices, and its resets.
 
 use crate::lockstep::{self, Changes};
-use pcram_mirror::loader::{CPU_NONE, Comes, File, Format, Options, Reset};
+use pcram_mirror::loader::{CPU_NONE, File, Format, Options, Reset};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -31,16 +31,12 @@ pub struct Case {
 
 impl lockstep::Case for Case {
     fn cases() -> impl Strategy<Value = Case> {
-        let comes = prop_oneof![
-            2 => Just(Comes::Nothing),
-            1 => Just(Comes::Migration),
-            1 => Just(Comes::Snapshot),
-        ];
-        let reset = (comes, prop::bool::weighted(0.3))
-            .prop_map(|(comes, within_loadvm)| Reset { comes, within_loadvm });
+        let reset = (prop::bool::weighted(0.25), prop::bool::weighted(0.3))
+            .prop_map(|(incoming, within_loadvm)| Reset { incoming, within_loadvm });
         let step = prop_oneof![
             3 => options().prop_map(Step::Realize),
             2 => Just(Step::Check),
+            1 => Just(Step::Announce),
             4 => reset.prop_map(Step::Reset),
         ];
         let cpus = prop_oneof![1 => Just(0), 8 => 1..=MOST_CPUS];
@@ -168,6 +164,8 @@ pub enum Step {
     Realize(Options),
     /// The images are checked.
     Check,
+    /// A snapshot is announced, which will be loaded.
+    Announce,
     /// The machine is reset.
     Reset(Reset),
 }
@@ -212,13 +210,10 @@ impl Case {
         lines.extend(self.steps.iter().map(|step| match step {
             Step::Realize(options) => format!("a loader is made: {}", words(options)),
             Step::Check => "the images are checked".to_owned(),
-            Step::Reset(Reset { comes, within_loadvm }) => {
+            Step::Announce => "a snapshot is announced".to_owned(),
+            Step::Reset(Reset { incoming, within_loadvm }) => {
                 let within = if *within_loadvm { " within loadvm" } else { "" };
-                let before = match comes {
-                    Comes::Nothing => "",
-                    Comes::Migration => " before a migration comes",
-                    Comes::Snapshot => " before a snapshot is loaded",
-                };
+                let before = if *incoming { " before a migration comes" } else { "" };
                 format!("the machine is reset{within}{before}")
             }
         }));

@@ -2,7 +2,7 @@
 
 use crate::lockstep::Load;
 use libloading::Library;
-use pcram_mirror::loader::{Comes, Did, Format, Options, Reset};
+use pcram_mirror::loader::{Did, Format, Options, Reset};
 use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 
@@ -54,7 +54,8 @@ pub struct Functions {
     add: Add,
     realize: unsafe extern "C" fn(*const RawOptions, *mut c_int) -> c_int,
     check: unsafe extern "C" fn(*mut c_int) -> c_int,
-    reset: unsafe extern "C" fn(c_int, c_int, c_int) -> c_int,
+    announce: unsafe extern "C" fn(),
+    reset: unsafe extern "C" fn(c_int, c_int) -> c_int,
     left: unsafe extern "C" fn(*mut RawLeft),
     // Behind everything that points into it.
     _library: Library,
@@ -96,6 +97,7 @@ impl Load for Functions {
                 add: *library.get(b"pcram_add")?,
                 realize: *library.get(b"pcram_realize")?,
                 check: *library.get(b"pcram_check")?,
+                announce: *library.get(b"pcram_announce")?,
                 reset: *library.get(b"pcram_reset")?,
                 left: *library.get(b"pcram_left")?,
                 _library: library,
@@ -164,17 +166,21 @@ impl Functions {
         (goes_on != 0).then_some(came == 0)
     }
 
+    /// Announces a snapshot.
+    pub(super) fn announce(&mut self) {
+        // SAFETY: it sets a variable.
+        unsafe { (self.announce)() }
+    }
+
     /// Resets the machine; `None` where QEMU would abort.
     ///
     /// # Safety
     ///
     /// All images are there, and nobody else writes their memory.
     pub(super) unsafe fn reset(&mut self, reset: Reset) -> Option<()> {
-        let Reset { comes, within_loadvm } = reset;
-        let (migration, snapshot) = (comes == Comes::Migration, comes == Comes::Snapshot);
+        let Reset { incoming, within_loadvm } = reset;
         // SAFETY: as the caller promises.
-        let goes_on =
-            unsafe { (self.reset)(migration.into(), snapshot.into(), within_loadvm.into()) };
+        let goes_on = unsafe { (self.reset)(incoming.into(), within_loadvm.into()) };
         (goes_on != 0).then_some(())
     }
 

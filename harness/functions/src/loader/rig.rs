@@ -57,6 +57,10 @@ pub fn run(
                 match &action {
                     Step::Realize(options) => functions.realize(options),
                     Step::Check => functions.check(),
+                    Step::Announce => {
+                        functions.announce();
+                        Some(true)
+                    }
                     Step::Reset(reset) => functions.reset(*reset).map(|()| true),
                 }
             };
@@ -81,6 +85,10 @@ fn take(machine: &mut Machine, step: Step) -> Result<bool, Ends> {
             Ok(refused.is_none())
         }
         Step::Check => Ok(machine.rom_check_and_register_reset()),
+        Step::Announce => {
+            machine.announce();
+            Ok(true)
+        }
         Step::Reset(reset) => machine.qemu_devices_reset(reset).map(|()| true),
     }
 }

@@ -5,12 +5,15 @@ use crate::lockstep::Unit;
 use crate::pool::{Pool, is_of_today};
 use pcram_mirror::loader::Tree;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 8] = [
     "include/qemu/queue.h",
     "include/exec/hwaddr.h",
     "hw/core/loader.c",
     "include/hw/core/generic-loader.h",
     "hw/core/generic-loader.c",
+    "softmmu/vl.c",
+    "system/vl.c",
+    "migration/savevm.c",
 ];
 /// What is told of images that overlap, in 7.2 and later.
 const OVERLAPS: &[&str] = &[
@@ -19,6 +22,10 @@ const OVERLAPS: &[&str] = &[
     "rom_print_overlap_error_header",
     "rom_print_one_overlap_error",
 ];
+/// Who knows of a snapshot that is yet to be loaded, as carried: in 5.2, and later.
+const ANNOUNCED: &[&str] =
+    &["snapshot_pending", "load_snapshot_is_pending", "load_snapshot_announce"];
+const LOADVM: &[&str] = &["loadvm", "qemu_loadvm_is_pending"];
 const BEFORE: &str =
     concat!(include_str!("../../c/aborts.h"), include_str!("../../c/loader/before.h"));
 const AFTER: &str = include_str!("../../c/loader/after.c");
@@ -45,6 +52,16 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         "generic_loader_reset",
         "generic_loader_realize",
     ])?;
+    let (names, pending, announce) = match pool.has("load_snapshot_announce") {
+        true => (ANNOUNCED, "snapshot_pending", "load_snapshot_announce()"),
+        false if pool.has("qemu_loadvm_is_pending") => {
+            (LOADVM, "loadvm", "loadvm = \"a snapshot\"")
+        }
+        // Nobody asks.
+        false => (&[][..], "(bool){ 0 }", "(void)0"),
+    };
+    let snapshot =
+        pool.all(names)? + &format!("#define PENDING {pending}\n#define ANNOUNCE {announce}\n");
     let tree = Tree {
         waits: loader.contains("RUN_STATE_INMIGRATE"),
         left_out: check.contains("nosnapshotload"),
@@ -53,6 +70,8 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         refuses_eight: loader.contains("data_len < sizeof"),
         tells_why: loader.contains("error_prepend"),
     };
-    let text = [BEFORE, &pool.queue(), &formats, &roms, &overlaps, &check, &loader, AFTER].concat();
+    let text =
+        [BEFORE, &pool.queue(), &formats, &snapshot, &roms, &overlaps, &check, &loader, AFTER]
+            .concat();
     Ok(Some(Unit { tree, text }))
 }

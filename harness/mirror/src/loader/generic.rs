@@ -1,7 +1,7 @@
 //! The device `loader` of hw/core/generic-loader.c: what it takes and refuses, and what a reset writes of
 //! it.
 
-use super::{Comes, Did, Ends, Handler, Machine};
+use super::{Did, Ends, Handler, Machine};
 use serde::{Deserialize, Serialize};
 
 /// No processor (`CPU_NONE`).
@@ -145,7 +145,7 @@ impl Machine {
     }
 
     /// Resets a device (`generic_loader_reset`).
-    pub(super) fn generic_loader_reset(&mut self, at: usize, comes: Comes) -> Result<(), Ends> {
+    pub(super) fn generic_loader_reset(&mut self, at: usize, incoming: bool) -> Result<(), Ends> {
         let GenericLoader { addr, data, data_len, cpu, set_pc, gone } = self.loaders[at];
         if gone {
             return Err(Ends::Gone);
@@ -153,7 +153,7 @@ impl Machine {
         if set_pc {
             self.did.push(Did::Begin(cpu.ok_or(Ends::NoProcessor)?, addr));
         }
-        if data_len > 0 && !(self.tree.waits && comes != Comes::Nothing) {
+        if data_len > 0 && !(self.tree.waits && (incoming || self.pending)) {
             if self.tree.refuses_eight && data_len == 8 {
                 return Err(Ends::Asserts);
             }

@@ -28,24 +28,12 @@ pub struct Tree {
     pub tells_why: bool,
 }
 
-/// What is yet to come when a machine is reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Comes {
-    /// Nothing: the guest runs from here.
-    Nothing,
-    /// A migration (`RUN_STATE_INMIGRATE`).
-    Migration,
-    /// A snapshot, by `-loadvm`.
-    Snapshot,
-}
-
 /// A reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// What is yet to come.
-    pub comes: Comes,
+    /// A migration is yet to come (`RUN_STATE_INMIGRATE`).
+    pub incoming: bool,
     /// It is within loadvm (`SHUTDOWN_CAUSE_SNAPSHOT_LOAD`, from 9.1 on `RESET_TYPE_SNAPSHOT_LOAD`).
     pub within_loadvm: bool,
 }
@@ -108,6 +96,9 @@ pub struct Machine {
     pub cpus: u32,
     /// How much RAM.
     pub ram_size: u64,
+    /// A snapshot is yet to be loaded (vl.c `qemu_loadvm_is_pending`, in 5.2 migration/savevm.c
+    /// `load_snapshot_is_pending`).
+    pub pending: bool,
     /// What was done.
     pub did: Vec<Did>,
     /// What was said.
@@ -137,6 +128,11 @@ impl Machine {
         Machine { tree, roms, memory, cpus, ram_size, ..Machine::default() }
     }
 
+    /// Announces a snapshot, as `-loadvm` does (in 5.2 migration/savevm.c `load_snapshot_announce`).
+    pub fn announce(&mut self) {
+        self.pending = true;
+    }
+
     /// Resets the machine: each handler, unless it is to be left out (hw/core/reset.c
     /// `qemu_devices_reset`, from 9.1 on by `legacy_reset_hold`).
     ///
@@ -149,8 +145,8 @@ impl Machine {
                 continue;
             }
             match handler {
-                Handler::Roms => self.rom_reset(reset.comes),
-                Handler::Loader(at) => self.generic_loader_reset(at, reset.comes)?,
+                Handler::Roms => self.rom_reset(reset.incoming),
+                Handler::Loader(at) => self.generic_loader_reset(at, reset.incoming)?,
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The images of hw/core/loader.c: which lie in ROM, which are in each other's way, and what a reset
 //! writes of them.
 
-use super::{Comes, Did, Handler, Machine};
+use super::{Did, Handler, Machine};
 
 /// An image (`Rom`). Its name is its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,15 +92,15 @@ impl Machine {
     }
 
     /// Resets all images (`rom_reset`).
-    pub(super) fn rom_reset(&mut self, comes: Comes) {
+    pub(super) fn rom_reset(&mut self, incoming: bool) {
         for rom in self.roms.iter_mut().filter(|rom| !rom.fw_file) {
-            if comes == Comes::Migration {
+            if incoming {
                 // As it is after that, nobody may write over it.
                 rom.data = rom.data.take().filter(|_| !rom.isrom);
                 continue;
             }
             let Some(data) = &rom.data else { continue };
-            if self.tree.waits && !rom.isrom && comes == Comes::Snapshot {
+            if self.tree.waits && !rom.isrom && self.pending {
                 continue;
             }
             let (size, rest) = (data.len() as u64, rom.romsize - data.len() as u64);

@@ -10,11 +10,11 @@ const SERIES: Tree = Tree {
     refuses_eight: false,
     tells_why: false,
 };
-const PLAIN: Reset = Reset { comes: Comes::Nothing, within_loadvm: false };
 
-fn comes(comes: Comes) -> Reset {
-    Reset { comes, ..PLAIN }
-}
+/// A reset from which the guest runs, one before a migration comes, and one within loadvm.
+const PLAIN: Reset = Reset { incoming: false, within_loadvm: false };
+const INCOMING: Reset = Reset { incoming: true, ..PLAIN };
+const WITHIN: Reset = Reset { within_loadvm: true, ..PLAIN };
 
 fn rom(isrom: bool) -> Rom {
     let (data, mr) = (Some(vec![7; 2]), Some(Region { host: 0, rom: isrom }));
@@ -26,9 +26,11 @@ fn machine(tree: Tree, roms: Vec<Rom>) -> Machine {
     Machine::new(tree, roms, vec![1; 4], 2, 1 << 20)
 }
 
-/// The memory after a reset, and whether the image is kept.
-fn reset(tree: Tree, isrom: bool, reset: Reset) -> (Vec<u8>, bool) {
+/// The memory after a reset, before which a snapshot may have been announced, and whether the image is
+/// kept.
+fn reset(tree: Tree, isrom: bool, pending: bool, reset: Reset) -> (Vec<u8>, bool) {
     let mut machine = machine(tree, vec![rom(isrom)]);
+    machine.pending = pending;
     assert!(machine.rom_check_and_register_reset() && machine.roms_loaded);
     machine.qemu_devices_reset(reset).unwrap();
     (machine.memory, machine.roms[0].data.is_some())
@@ -36,23 +38,20 @@ fn reset(tree: Tree, isrom: bool, reset: Reset) -> (Vec<u8>, bool) {
 
 #[test]
 fn with_the_series_only_rom_is_written_before_state_comes() {
-    let [nothing, migration, snapshot] =
-        [Comes::Nothing, Comes::Migration, Comes::Snapshot].map(comes);
-    assert_eq!(reset(SERIES, false, nothing), (vec![7, 7, 0, 0], true));
-    assert_eq!(reset(SERIES, false, snapshot), (vec![1; 4], true));
-    assert_eq!(reset(SERIES, true, snapshot), (vec![7, 7, 0, 0], false));
-    assert_eq!(reset(SERIES, true, migration), (vec![1; 4], false));
+    assert_eq!(reset(SERIES, false, false, PLAIN), (vec![7, 7, 0, 0], true));
+    assert_eq!(reset(SERIES, false, true, PLAIN), (vec![1; 4], true));
+    assert_eq!(reset(SERIES, true, true, PLAIN), (vec![7, 7, 0, 0], false));
+    assert_eq!(reset(SERIES, true, false, INCOMING), (vec![1; 4], false));
     let released = Tree { refuses_eight: true, ..Tree::default() };
-    assert_eq!(reset(released, false, snapshot), (vec![7, 7, 1, 1], true));
+    assert_eq!(reset(released, false, true, PLAIN), (vec![7, 7, 1, 1], true));
 }
 
 #[test]
 fn with_the_series_a_reset_within_loadvm_writes_nothing() {
-    let within = Reset { within_loadvm: true, ..PLAIN };
     for isrom in [false, true] {
-        assert_eq!(reset(SERIES, isrom, within), (vec![1; 4], true));
+        assert_eq!(reset(SERIES, isrom, false, WITHIN), (vec![1; 4], true));
         let stock = Tree { left_out: false, ..SERIES };
-        assert_eq!(reset(stock, isrom, within), (vec![7, 7, 0, 0], !isrom));
+        assert_eq!(reset(stock, isrom, false, WITHIN), (vec![7, 7, 0, 0], !isrom));
     }
 }
 
@@ -98,27 +97,32 @@ const PC: Options = Options { data: 0, data_len: 0, cpu_num: 1, ..DATA };
 
 #[test]
 fn a_loader_writes_nothing_where_state_comes_and_the_processor_begins_all_the_same() {
-    let did = |tree, options: &Options, reset| {
+    let did = |tree, options: &Options, pending, reset| {
         let mut machine = machine(tree, Vec::new());
+        if pending {
+            machine.announce();
+        }
         machine.generic_loader_realize(options).unwrap();
         machine.qemu_devices_reset(reset).map(|()| machine.did)
     };
     let written = vec![Did::Store { cpu: 0, addr: 8, length: 4, data: 0x0203_0405 }];
-    assert_eq!(did(SERIES, &DATA, PLAIN), Ok(written.clone()));
-    let within = Reset { within_loadvm: true, ..PLAIN };
-    assert_eq!(did(SERIES, &DATA, within), Ok(vec![]));
-    assert_eq!(did(Tree { left_out: false, ..SERIES }, &DATA, within), Ok(written.clone()));
-    for comes in [Comes::Migration, Comes::Snapshot].map(comes) {
-        assert_eq!(did(SERIES, &DATA, comes), Ok(vec![]));
-        assert_eq!(did(SERIES, &PC, comes), Ok(vec![Did::Begin(1, 8)]));
-        assert_eq!(did(Tree { waits: false, ..SERIES }, &DATA, comes), Ok(written.clone()));
+    assert_eq!(did(SERIES, &DATA, false, PLAIN), Ok(written.clone()));
+    assert_eq!(did(SERIES, &DATA, false, WITHIN), Ok(vec![]));
+    assert_eq!(did(Tree { left_out: false, ..SERIES }, &DATA, false, WITHIN), Ok(written.clone()));
+    for (pending, reset) in [(false, INCOMING), (true, PLAIN)] {
+        assert_eq!(did(SERIES, &DATA, pending, reset), Ok(vec![]));
+        assert_eq!(did(SERIES, &PC, pending, reset), Ok(vec![Did::Begin(1, 8)]));
+        assert_eq!(
+            did(Tree { waits: false, ..SERIES }, &DATA, pending, reset),
+            Ok(written.clone())
+        );
     }
     let big_endian = Options { data_be: true, data_len: 8, ..DATA };
     let swapped = Did::Store { cpu: 0, addr: 8, length: 8, data: 0x0504_0302_0100_0000 };
-    assert_eq!(did(SERIES, &big_endian, PLAIN), Ok(vec![swapped]));
+    assert_eq!(did(SERIES, &big_endian, false, PLAIN), Ok(vec![swapped]));
     let strict = Tree { refuses_eight: true, ..SERIES };
-    assert_eq!(did(strict, &big_endian, PLAIN), Err(Ends::Asserts));
-    assert!(did(strict, &big_endian, comes(Comes::Snapshot)).is_ok());
+    assert_eq!(did(strict, &big_endian, false, PLAIN), Err(Ends::Asserts));
+    assert!(did(strict, &big_endian, true, PLAIN).is_ok());
 }
 
 #[test]
