@@ -8,7 +8,6 @@ use pcram::functions::{Unit, subject};
 use pcram_functions::around::Around;
 use pcram_functions::dirty::Sync;
 use pcram_functions::kinds::Of;
-use pcram_functions::loader::Resets;
 use pcram_functions::lockstep::Kind;
 use pcram_functions::option::PcramFile;
 use pcram_functions::ram::Loop;

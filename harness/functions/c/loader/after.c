@@ -13,7 +13,7 @@ struct pcram_left {
     const char *said;
     /* Of each image a bit: whether it lies in ROM, and whether it is kept */
     uint64_t isrom, kept;
-    int loaded;
+    int loaded, pending;
 };
 
 void pcram_begin(uint32_t cpus)
@@ -21,7 +21,7 @@ void pcram_begin(uint32_t cpus)
     QTAILQ_INIT(&roms);
     roms_loaded = used = used_loaders = registered = held = 0;
     cpu_count = cpus;
-    PENDING = 0;
+    FORGET();
 }
 
 /* Adds an image; @host is NULL where it is in no region, @space is -1 where it is in no space */
@@ -75,13 +75,21 @@ struct pcram_options {
     uint8_t data_len, data_be, force_raw;
 };
 
-/* A device that was refused is gone, and its reset may not run */
+/* The reset of a device that is gone, as it was refused, or that has no processor to write by */
 static void reset_of_none(void *opaque)
 {
     abort();
 }
 
-/* What an error says is said */
+/* Says what an error says, and gives whether there is one */
+static bool say_error(Error *error)
+{
+    if (error) {
+        say("%s", error->text);
+    }
+    return error;
+}
+
 int pcram_realize(const struct pcram_options *options, int *came)
 {
     GenericLoaderState *s = &the_loaders[used_loaders++];
@@ -104,8 +112,7 @@ int pcram_realize(const struct pcram_options *options, int *came)
     }
     generic_loader_realize((DeviceState *)s, &error);
     *came = error ? -1 : 0;
-    if (error) {
-        say("%s", error->text);
+    if (say_error(error) || (s->data_len && !s->cpu)) {
         for (i = 0; i < registered; i++) {
             if (handlers[i].opaque == s) {
                 handlers[i].func = reset_of_none;
@@ -118,31 +125,57 @@ int pcram_realize(const struct pcram_options *options, int *came)
 void pcram_announce(void)
 {
     begin_step();
-    ANNOUNCE;
+    ANNOUNCE();
 }
 
-int pcram_reset(int migration, int within_loadvm)
+int pcram_reset(int migration)
 {
-    int i;
+    begin_step();
+    inmigrate = migration;
+    if (setjmp(aborted)) {
+        return 0;
+    }
+    devices_reset(false);
+    return 1;
+}
+
+int pcram_loadvm(int disk, int migration, int *came)
+{
+    Error *error = NULL;
 
     begin_step();
     inmigrate = migration;
     if (setjmp(aborted)) {
         return 0;
     }
-    for (i = 0; i < registered; i++) {
-        if (!within_loadvm || !handlers[i].left_out) {
-            handlers[i].func(handlers[i].opaque);
-        }
-    }
+    *came = LOADVM(disk, &error);
+    say_error(error);
     return 1;
 }
+
+#ifdef PCRAM_STARTS
+int pcram_exit_preconfig(const struct pcram_start *start, int *came)
+{
+    Error *error = NULL;
+
+    begin_step();
+    the_start = start;
+    inmigrate = start->comes != NO_MIGRATION;
+    if (setjmp(aborted)) {
+        return 0;
+    }
+    qmp_x_exit_preconfig(&error);
+    *came = error ? -1 : 0;
+    say_error(error);
+    return 1;
+}
+#endif
 
 void pcram_left(struct pcram_left *left)
 {
     int i;
 
-    *left = (struct pcram_left){ the_did, did_count, the_said, 0, 0, roms_loaded };
+    *left = (struct pcram_left){ the_did, did_count, the_said, 0, 0, roms_loaded, !!PENDING };
     for (i = 0; i < used; i++) {
         left->isrom |= (uint64_t)!!the_roms[i].isrom << i;
         left->kept |= (uint64_t)!!the_roms[i].data << i;

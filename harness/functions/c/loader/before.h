@@ -3,6 +3,7 @@
  * by its address and length, what lies in a region has memory here.
  */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -22,10 +23,15 @@ typedef struct Rom Rom;
 
 /* pcram_functions::loader::ffi::RawDid; the processor counts from 1 */
 struct pcram_did { uint64_t what, addr, length, cpu, data; };
-static struct pcram_did the_did[128];
+static struct pcram_did the_did[512];
 static uint64_t did_count;
 
-enum { WRITE, ZERO, FLUSH, BEGIN, STORE, LOAD };
+enum { WRITE, ZERO, FLUSH, BEGIN, STORE, LOAD, CALL };
+/* pcram_mirror::loader::Call */
+enum {
+    INIT_BOARD, CREATE_DEVICES, LOAD_SNAPSHOT, RESUME_RUNNING, RESUME_AS_BEFORE, REPLAY, INCOMING,
+    CONTINUE, FLUSH_EVENTS, DRAIN_BEGIN, LOAD_STATE, DRAIN_END
+};
 enum { STRETCH = 256 };
 
 static struct pcram_did *do_that(uint64_t what, uint64_t addr, uint64_t length)
@@ -34,6 +40,8 @@ static struct pcram_did *do_that(uint64_t what, uint64_t addr, uint64_t length)
     the_did[did_count] = (struct pcram_did){ what, addr, length };
     return &the_did[did_count++];
 }
+
+#define call(what) ((void)do_that(CALL, what, 0))
 
 static char the_said[4096];
 
@@ -86,6 +94,17 @@ static void register_reset(QEMUResetHandler *func, void *opaque, bool left_out)
     handlers[registered].func = func;
     handlers[registered].opaque = opaque;
     handlers[registered++].left_out = left_out;
+}
+
+static void devices_reset(bool within_loadvm)
+{
+    int i;
+
+    for (i = 0; i < registered; i++) {
+        if (!within_loadvm || !handlers[i].left_out) {
+            handlers[i].func(handlers[i].opaque);
+        }
+    }
 }
 
 #define qemu_register_reset(func, opaque) register_reset(func, opaque, false)
@@ -155,11 +174,14 @@ static void error_setg(Error **errp, const char *format, ...)
     *errp = &the_error;
 }
 
-static inline void error_prepend(Error **errp, const char *format, const char *file)
+static inline void error_prepend(Error **errp, const char *format, ...)
 {
     Error behind = **errp;
+    va_list ap;
 
-    snprintf(the_error.text, sizeof(the_error.text), format, file);
+    va_start(ap, format);
+    vsnprintf(the_error.text, sizeof(the_error.text), format, ap);
+    va_end(ap);
     strncat(the_error.text, behind.text, sizeof(the_error.text) / 2);
 }
 

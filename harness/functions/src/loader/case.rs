@@ -1,7 +1,7 @@
 //! A machine with images and devices, and its resets.
 
 use crate::lockstep::{self, Changes};
-use pcram_mirror::loader::{CPU_NONE, File, Format, Options, Reset};
+use pcram_mirror::loader::{CPU_NONE, Disk, File, Format, Incoming, Options, Start};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub const SPACES: [&str; 2] = ["memory", ""];
 /// The most processors.
 const MOST_CPUS: u8 = 2;
 /// The most steps.
-const MOST_STEPS: usize = 6;
+const MOST_STEPS: usize = 8;
 
 /// A machine, and its resets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +31,14 @@ pub struct Case {
 
 impl lockstep::Case for Case {
     fn cases() -> impl Strategy<Value = Case> {
-        let reset = (prop::bool::weighted(0.25), prop::bool::weighted(0.3))
-            .prop_map(|(incoming, within_loadvm)| Reset { incoming, within_loadvm });
+        let incoming = prop::bool::weighted(0.25);
         let step = prop_oneof![
             3 => options().prop_map(Step::Realize),
             2 => Just(Step::Check),
             1 => Just(Step::Announce),
-            4 => reset.prop_map(Step::Reset),
+            2 => start().prop_map(Step::ExitPreconfig),
+            3 => incoming.prop_map(|incoming| Step::Reset { incoming }),
+            2 => (disk(), incoming).prop_map(|(disk, incoming)| Step::Loadvm { disk, incoming }),
         ];
         let cpus = prop_oneof![1 => Just(0), 8 => 1..=MOST_CPUS];
         (roms(), cpus, vec(step, 1..=MOST_STEPS)).prop_map(|(roms, cpus, steps)| Case {
@@ -84,6 +85,13 @@ impl lockstep::Case for Case {
                 if let Step::Realize(options) = &mut case.steps[at] {
                     simpler(options);
                 }
+            });
+        }
+        for at in 0..self.steps.len() {
+            all.add(|case| match &mut case.steps[at] {
+                Step::ExitPreconfig(start) => *start = Start::default(),
+                Step::Reset { incoming } | Step::Loadvm { incoming, .. } => *incoming = false,
+                _ => {}
             });
         }
         all.all()
@@ -156,6 +164,34 @@ fn options() -> impl Strategy<Value = Options> {
     )
 }
 
+/// How a machine starts, in most cases to the end.
+fn start() -> impl Strategy<Value = Start> {
+    let incoming = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(Incoming::Deferred)),
+        1 => Just(Some(Incoming::Awaited)),
+        1 => Just(Some(Incoming::Fails)),
+    ];
+    (prop::bool::weighted(0.1), any::<bool>(), any::<bool>(), incoming).prop_map(
+        |(fails, autostart, replay, incoming)| Start { fails, autostart, replay, incoming },
+    )
+}
+
+/// What is wrong with a disk: in every other case nothing.
+fn disk() -> impl Strategy<Value = Disk> {
+    let wrong = prop::sample::select(vec![
+        Disk::CannotSnapshot,
+        Disk::NoSnapshot,
+        Disk::NoState,
+        Disk::Lost,
+        Disk::Empty,
+        Disk::CannotGo,
+        Disk::CannotOpen,
+        Disk::Broken,
+    ]);
+    prop_oneof![Just(Disk::Fine), wrong]
+}
+
 /// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -166,8 +202,20 @@ pub enum Step {
     Check,
     /// A snapshot is announced, which will be loaded.
     Announce,
+    /// QEMU's start ends, in 7.2 and later.
+    ExitPreconfig(Start),
     /// The machine is reset.
-    Reset(Reset),
+    Reset {
+        /// Before a migration comes.
+        incoming: bool,
+    },
+    /// A snapshot is loaded.
+    Loadvm {
+        /// What is wrong, in 5.2.
+        disk: Disk,
+        /// Before a migration comes.
+        incoming: bool,
+    },
 }
 
 /// An image.
@@ -211,14 +259,18 @@ impl Case {
             Step::Realize(options) => format!("a loader is made: {}", words(options)),
             Step::Check => "the images are checked".to_owned(),
             Step::Announce => "a snapshot is announced".to_owned(),
-            Step::Reset(Reset { incoming, within_loadvm }) => {
-                let within = if *within_loadvm { " within loadvm" } else { "" };
-                let before = if *incoming { " before a migration comes" } else { "" };
-                format!("the machine is reset{within}{before}")
+            Step::ExitPreconfig(start) => format!("QEMU's start ends: {start:?}"),
+            Step::Reset { incoming } => format!("the machine is reset{}", before(*incoming)),
+            Step::Loadvm { disk, incoming } => {
+                format!("a snapshot is loaded{}, the disk is {disk:?}", before(*incoming))
             }
         }));
         lines
     }
+}
+
+fn before(incoming: bool) -> &'static str {
+    if incoming { " before a migration comes" } else { "" }
 }
 
 /// A device as the command line has it.

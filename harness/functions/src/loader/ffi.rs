@@ -2,7 +2,7 @@
 
 use crate::lockstep::Load;
 use libloading::Library;
-use pcram_mirror::loader::{Did, Format, Options, Reset};
+use pcram_mirror::loader::{Call, Did, Disk, Format, Incoming, Options, Start};
 use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 
@@ -29,6 +29,30 @@ struct RawOptions {
     force_raw: u8,
 }
 
+/// `struct pcram_start` of later.h.
+#[repr(C)]
+struct RawStart {
+    fails: u8,
+    runs: u8,
+    replays: u8,
+    comes: u8,
+}
+
+/// The functions that are called, in the order of before.h.
+const CALLS: [Call; 12] = [
+    Call::InitBoard,
+    Call::CreateDevices,
+    Call::LoadSnapshot,
+    Call::ResumeRunning,
+    Call::ResumeAsBefore,
+    Call::Replay,
+    Call::Incoming,
+    Call::Continue,
+    Call::Flush,
+    Call::DrainBegin,
+    Call::LoadState,
+    Call::DrainEnd,
+];
 /// What a device's file can be loaded as, in the order of before.h.
 const FORMATS: [Format; 4] = [Format::Elf, Format::Uimage, Format::Hex, Format::Image];
 /// What stands for a file that cannot be read, and for none.
@@ -44,9 +68,12 @@ struct RawLeft {
     isrom: u64,
     kept: u64,
     loaded: c_int,
+    pending: c_int,
 }
 
 type Add = unsafe extern "C" fn(c_int, c_int, *mut u8, u64, u64, *mut u8, u64, c_int);
+
+type ExitPreconfig = unsafe extern "C" fn(*const RawStart, *mut c_int) -> c_int;
 
 /// The compiled functions of one tree. They have one machine, in static variables.
 pub struct Functions {
@@ -55,7 +82,9 @@ pub struct Functions {
     realize: unsafe extern "C" fn(*const RawOptions, *mut c_int) -> c_int,
     check: unsafe extern "C" fn(*mut c_int) -> c_int,
     announce: unsafe extern "C" fn(),
-    reset: unsafe extern "C" fn(c_int, c_int) -> c_int,
+    reset: unsafe extern "C" fn(c_int) -> c_int,
+    loadvm: unsafe extern "C" fn(c_int, c_int, *mut c_int) -> c_int,
+    exit_preconfig: Option<ExitPreconfig>,
     left: unsafe extern "C" fn(*mut RawLeft),
     // Behind everything that points into it.
     _library: Library,
@@ -85,6 +114,7 @@ pub(super) struct Left {
     /// A bit for each image that is kept.
     pub kept: u64,
     pub loaded: bool,
+    pub pending: bool,
 }
 
 impl Load for Functions {
@@ -99,6 +129,9 @@ impl Load for Functions {
                 check: *library.get(b"pcram_check")?,
                 announce: *library.get(b"pcram_announce")?,
                 reset: *library.get(b"pcram_reset")?,
+                loadvm: *library.get(b"pcram_loadvm")?,
+                // 5.2 has none.
+                exit_preconfig: library.get(b"pcram_exit_preconfig").ok().map(|it| *it),
                 left: *library.get(b"pcram_left")?,
                 _library: library,
             })
@@ -177,11 +210,41 @@ impl Functions {
     /// # Safety
     ///
     /// All images are there, and nobody else writes their memory.
-    pub(super) unsafe fn reset(&mut self, reset: Reset) -> Option<()> {
-        let Reset { incoming, within_loadvm } = reset;
+    pub(super) unsafe fn reset(&mut self, incoming: bool) -> Option<bool> {
         // SAFETY: as the caller promises.
-        let goes_on = unsafe { (self.reset)(incoming.into(), within_loadvm.into()) };
-        (goes_on != 0).then_some(())
+        let goes_on = unsafe { (self.reset)(incoming.into()) };
+        (goes_on != 0).then_some(true)
+    }
+
+    /// Loads a snapshot, and gives whether that was done; `None` where QEMU would abort.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Functions::reset`].
+    pub(super) unsafe fn loadvm(&mut self, disk: Disk, incoming: bool) -> Option<bool> {
+        let mut came = 0;
+        // SAFETY: as the caller promises.
+        let goes_on = unsafe { (self.loadvm)(disk as c_int, incoming.into(), &mut came) };
+        (goes_on != 0).then_some(came == 0)
+    }
+
+    /// Ends QEMU's start, and gives whether that was done; `None` where QEMU would abort or exit.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Functions::reset`].
+    pub(super) unsafe fn exit_preconfig(&mut self, start: &Start) -> Option<bool> {
+        let raw = RawStart {
+            fails: start.fails.into(),
+            runs: start.autostart.into(),
+            replays: start.replay.into(),
+            comes: start.incoming.map_or(0, |incoming: Incoming| incoming as u8 + 1),
+        };
+        let mut came = 0;
+        let exit_preconfig = self.exit_preconfig?;
+        // SAFETY: as the caller promises.
+        let goes_on = unsafe { exit_preconfig(&raw, &mut came) };
+        (goes_on != 0).then_some(came == 0)
     }
 
     /// What the last of these calls left.
@@ -193,6 +256,7 @@ impl Functions {
             isrom: 0,
             kept: 0,
             loaded: 0,
+            pending: 0,
         };
         // SAFETY: what it gives is its own, until the next call.
         let (did, said) = unsafe {
@@ -201,7 +265,8 @@ impl Functions {
             (did, CStr::from_ptr(raw.said).to_string_lossy().into_owned())
         };
         let did = did.iter().map(told).collect();
-        Left { did, said, isrom: raw.isrom, kept: raw.kept, loaded: raw.loaded != 0 }
+        let (loaded, pending) = (raw.loaded != 0, raw.pending != 0);
+        Left { did, said, isrom: raw.isrom, kept: raw.kept, loaded, pending }
     }
 }
 
@@ -216,6 +281,7 @@ fn told(raw: &RawDid) -> Did {
         2 => Did::Flush(addr, length),
         3 => Did::Begin(known, addr),
         4 => Did::Store { cpu: known, addr, length, data },
-        _ => Did::Load { format: FORMATS[data as usize], cpu, addr, most: length },
+        5 => Did::Load { format: FORMATS[data as usize], cpu, addr, most: length },
+        _ => Did::Call(CALLS[addr as usize]),
     }
 }

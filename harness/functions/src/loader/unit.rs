@@ -22,12 +22,17 @@ const OVERLAPS: &[&str] = &[
     "rom_print_overlap_error_header",
     "rom_print_one_overlap_error",
 ];
-/// Who knows of a snapshot that is yet to be loaded, as carried: in 5.2, and later.
-const ANNOUNCED: &[&str] =
-    &["snapshot_pending", "load_snapshot_is_pending", "load_snapshot_announce"];
-const LOADVM: &[&str] = &["loadvm", "qemu_loadvm_is_pending"];
+/// Who knows of a snapshot that is yet to be loaded, and who loads it, in 7.2 and later.
+const LOADVM: &[&str] = &["loadvm", "qemu_loadvm_is_pending", "qmp_x_exit_preconfig"];
+/// The same in 5.2.
+const SNAPSHOT: &[&str] =
+    &["snapshot_pending", "load_snapshot_is_pending", "load_snapshot_announce", "load_snapshot"];
+/// What 5.2 does not have as released, where nobody asks.
+const UNKNOWN: &str = "static bool snapshot_pending;\n#define load_snapshot_announce() ((void)0)\n";
 const BEFORE: &str =
     concat!(include_str!("../../c/aborts.h"), include_str!("../../c/loader/before.h"));
+const LATER: &str = concat!("#define PCRAM_STARTS 1\n", include_str!("../../c/loader/later.h"));
+const V5_2: &str = include_str!("../../c/loader/v5_2.h");
 const AFTER: &str = include_str!("../../c/loader/after.c");
 
 /// The unit of a tree; `file` gives what a file has, where the tree has it. None where it is
@@ -52,16 +57,15 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         "generic_loader_reset",
         "generic_loader_realize",
     ])?;
-    let (names, pending, announce) = match pool.has("load_snapshot_announce") {
-        true => (ANNOUNCED, "snapshot_pending", "load_snapshot_announce()"),
-        false if pool.has("qemu_loadvm_is_pending") => {
-            (LOADVM, "loadvm", "loadvm = \"a snapshot\"")
+    // In 5.2, no more than a function knows it.
+    let starts = pool.has("loadvm");
+    let snapshot = match starts {
+        true => LATER.to_owned() + &pool.some(LOADVM)?,
+        false => {
+            let known = pool.has("snapshot_pending");
+            V5_2.to_owned() + if known { "" } else { UNKNOWN } + &pool.some(SNAPSHOT)?
         }
-        // Nobody asks.
-        false => (&[][..], "(bool){ 0 }", "(void)0"),
     };
-    let snapshot =
-        pool.all(names)? + &format!("#define PENDING {pending}\n#define ANNOUNCE {announce}\n");
     let tree = Tree {
         waits: loader.contains("RUN_STATE_INMIGRATE"),
         left_out: check.contains("nosnapshotload"),
@@ -69,6 +73,9 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         tells_all: check.contains("roms_overlap"),
         refuses_eight: loader.contains("data_len < sizeof"),
         tells_why: loader.contains("error_prepend"),
+        starts,
+        may_fail: snapshot.contains("qemu_machine_creation_done(errp)"),
+        resumes: snapshot.contains("load_snapshot_resume(state);"),
     };
     let text =
         [BEFORE, &pool.queue(), &formats, &snapshot, &roms, &overlaps, &check, &loader, AFTER]

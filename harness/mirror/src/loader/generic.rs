@@ -150,14 +150,17 @@ impl Machine {
         if gone {
             return Err(Ends::Gone);
         }
+        // None begins where there is none.
+        let Some(cpu) = cpu else {
+            return if data_len > 0 { Err(Ends::NoProcessor) } else { Ok(()) };
+        };
         if set_pc {
-            self.did.push(Did::Begin(cpu.ok_or(Ends::NoProcessor)?, addr));
+            self.did.push(Did::Begin(cpu, addr));
         }
         if data_len > 0 && !(self.tree.waits && (incoming || self.pending)) {
             if self.tree.refuses_eight && data_len == 8 {
                 return Err(Ends::Asserts);
             }
-            let cpu = cpu.ok_or(Ends::NoProcessor)?;
             let data = data & (u64::MAX >> (64 - 8 * u32::from(data_len)));
             self.did.push(Did::Store { cpu, addr, length: data_len.into(), data });
         }

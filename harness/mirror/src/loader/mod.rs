@@ -1,12 +1,14 @@
 //! Who writes into RAM when a machine is reset, in 5.2 and later: a [`Machine`], whose handlers run in the
 //! order in which they were registered, as hw/core/reset.c has them. [`rom`] has the images of
-//! hw/core/loader.c, [`generic`] the device of hw/core/generic-loader.c.
+//! hw/core/loader.c, [`generic`] the device of hw/core/generic-loader.c, [`snapshot`] who loads a snapshot.
 
 pub mod generic;
 pub mod rom;
+pub mod snapshot;
 
 pub use generic::{CPU_NONE, FILE, File, Format, GenericLoader, Options};
 pub use rom::{Region, Rom};
+pub use snapshot::{Call, Disk, Incoming, Start};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,12 @@ pub struct Tree {
     pub refuses_eight: bool,
     /// It says why a file was not loaded (10.2).
     pub tells_why: bool,
+    /// QEMU's start ends with `qmp_x_exit_preconfig` (7.2 and later).
+    pub starts: bool,
+    /// That asks whether the machine could be made (10.0 and later).
+    pub may_fail: bool,
+    /// It resumes the guest of a snapshot (10.0 and later).
+    pub resumes: bool,
 }
 
 /// A reset.
@@ -71,6 +79,8 @@ pub enum Did {
         /// The most bytes, likewise.
         most: u64,
     },
+    /// A function is called.
+    Call(Call),
 }
 
 /// What a reset calls.
@@ -99,6 +109,8 @@ pub struct Machine {
     /// A snapshot is yet to be loaded (vl.c `qemu_loadvm_is_pending`, in 5.2 migration/savevm.c
     /// `load_snapshot_is_pending`).
     pub pending: bool,
+    /// The machine was made (`PHASE_MACHINE_INITIALIZED`).
+    pub initialized: bool,
     /// What was done.
     pub did: Vec<Did>,
     /// What was said.
@@ -117,9 +129,13 @@ pub enum Ends {
     /// Nobody took back the reset of a device that was refused, and whose memory was given back.
     #[error("a loader that was refused is reset, and is gone")]
     Gone,
-    /// The C asks a processor for its address space, of which there is none.
-    #[error("a loader is reset that has no processor")]
+    /// A device is to write by the address space of a processor, and there is none. One that waits would
+    /// not ask for it.
+    #[error("a loader that has no processor is reset")]
     NoProcessor,
+    /// A migration cannot be waited for.
+    #[error("QEMU exits: no migration can come")]
+    Exits,
 }
 
 impl Machine {
@@ -128,9 +144,10 @@ impl Machine {
         Machine { tree, roms, memory, cpus, ram_size, ..Machine::default() }
     }
 
-    /// Announces a snapshot, as `-loadvm` does (in 5.2 migration/savevm.c `load_snapshot_announce`).
+    /// Announces a snapshot, as `-loadvm` does (in 5.2 migration/savevm.c `load_snapshot_announce`: the
+    /// series).
     pub fn announce(&mut self) {
-        self.pending = true;
+        self.pending = self.tree.starts || self.tree.waits;
     }
 
     /// Resets the machine: each handler, unless it is to be left out (hw/core/reset.c

@@ -9,6 +9,9 @@ const SERIES: Tree = Tree {
     tells_all: true,
     refuses_eight: false,
     tells_why: false,
+    starts: true,
+    may_fail: true,
+    resumes: true,
 };
 
 /// A reset from which the guest runs, one before a migration comes, and one within loadvm.
@@ -161,4 +164,50 @@ fn a_file_is_what_the_first_loader_takes_it_for_and_begins_where_it_says() {
     assert_eq!(did(&options(Format::Uimage, false)), (2, vec![Did::Begin(1, 0x40)]));
     assert_eq!(did(&options(Format::Image, false)), (4, vec![Did::Begin(1, 8)]));
     assert_eq!(did(&options(Format::Uimage, true)), (1, vec![Did::Begin(1, 8)]));
+}
+
+#[test]
+fn once_the_snapshot_of_the_start_is_loaded_a_reset_writes_again() {
+    let start = |tree: Tree| {
+        let mut machine = machine(tree, vec![rom(false)]);
+        machine.announce();
+        assert!(machine.rom_check_and_register_reset());
+        let left = machine.qmp_x_exit_preconfig(&Start::default()).map(|_| machine.memory.clone());
+        machine.qemu_devices_reset(PLAIN).unwrap();
+        (left, machine.memory)
+    };
+    assert_eq!(start(SERIES), (Ok(vec![1; 4]), vec![7, 7, 0, 0]));
+    let stock = Tree { waits: false, left_out: false, ..SERIES };
+    assert_eq!(start(stock).0, Ok(vec![7, 7, 0, 0]));
+}
+
+#[test]
+fn a_start_that_does_not_come_to_the_end_says_why() {
+    let start = |tree: Tree, start: Start| {
+        let mut machine = machine(tree, Vec::new());
+        let came = machine.qmp_x_exit_preconfig(&start);
+        (came, machine.said)
+    };
+    let fails = Start { fails: true, ..Start::default() };
+    assert_eq!(start(SERIES, fails), (Ok(false), "it cannot be made".to_owned()));
+    assert_eq!(start(Tree { may_fail: false, ..SERIES }, fails), (Ok(true), String::new()));
+    let incoming = |incoming| Start { incoming: Some(incoming), ..Start::default() };
+    assert_eq!(start(SERIES, incoming(Incoming::Fails)).0, Err(Ends::Exits));
+    assert_eq!(start(SERIES, incoming(Incoming::Awaited)).0, Ok(true));
+}
+
+#[test]
+fn in_5_2_loadvm_announces_its_own_snapshot_for_one_reset() {
+    let released = Tree { starts: false, left_out: false, ..Tree::default() };
+    let load = |waits, disk| {
+        let mut machine = machine(Tree { waits, ..released }, vec![rom(false)]);
+        assert!(machine.rom_check_and_register_reset());
+        let came = machine.load_snapshot(disk, false).unwrap();
+        assert!(!machine.pending);
+        (came, machine.memory)
+    };
+    assert_eq!(load(true, Disk::Fine), (true, vec![1; 4]));
+    assert_eq!(load(false, Disk::Fine), (true, vec![7, 7, 1, 1]));
+    assert_eq!(load(true, Disk::Broken), (false, vec![1; 4]));
+    assert_eq!(load(false, Disk::Empty), (false, vec![1; 4]));
 }
