@@ -16,14 +16,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// As QEMU is compiled, as far as it matters here, and unrolled, which is for speed alone. What is taken
-/// out calls less than it did.
-const FLAGS: [&str; 11] = [
+/// As QEMU is compiled, as far as it matters here. What is taken out calls less than it did.
+const FLAGS: [&str; 9] = [
     "-DCONFIG_LINUX",
     "-std=gnu11",
-    "-O2",
-    // 1.0 looks at pages word by word, which takes less than half the time so.
-    "-funroll-loops",
     "-fPIC",
     "-shared",
     "-fno-common",
@@ -33,6 +29,15 @@ const FLAGS: [&str; 11] = [
     // What is called, and neither taken out nor stood in for, is an error now and not at its call.
     "-Wl,-z,defs",
 ];
+
+/// Whether the compiler takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optimized {
+    /// It does, for millions of calls.
+    Yes,
+    /// It does not: most of the time of a few calls is the compiler's.
+    No,
+}
 
 /// Functions of a tree that are compiled together.
 #[derive(Clone, Debug)]
@@ -92,7 +97,7 @@ impl Unit {
     ///
     /// # Errors
     /// A [`Failure`] with what the compiler said, where it does not compile.
-    pub fn compile(&self, folder: &Path) -> Result<PathBuf> {
+    pub fn compile(&self, folder: &Path, optimized: Optimized) -> Result<PathBuf> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let place = |name: &str| folder.join(name);
@@ -107,6 +112,12 @@ impl Unit {
         // Through a shell, since $CC may have arguments.
         let mut compiler = Command::new("sh");
         compiler.args(["-c", "exec ${CC:-cc} \"$@\"", "cc"]).args(FLAGS);
+        compiler.args(match (optimized, self.of) {
+            (Optimized::No, _) => &["-O0"][..],
+            // It looks at pages word by word, which takes less than half the time so.
+            (Optimized::Yes, Of::V1_0) => &["-O2", "-funroll-loops"],
+            (Optimized::Yes, _) => &["-O2"],
+        });
         compiler.arg("-o").arg(&object).arg(&text);
         compiler.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error);
         let status = Group::spawn(&mut compiler).and_then(|mut it| it.wait())?;

@@ -5,7 +5,7 @@ mod option;
 
 use super::{has_source, on_1_0};
 use pcram::cache::Cache;
-use pcram::functions::{Unit, subject};
+use pcram::functions::{Optimized, Unit, subject};
 use pcram_functions::around::Around;
 use pcram_functions::dirty::Sync;
 use pcram_functions::kinds::Of;
@@ -44,7 +44,7 @@ fn damaged<K: Kind>(unit: &Unit, from: &str, to: &str) -> Result<Found, Box<Diff
     assert!(unit.text.contains(from), "{from:?} is not in the functions");
     let folder = tempfile::tempdir().unwrap();
     let unit = Unit { text: unit.text.replacen(from, to, 1), ..unit.clone() };
-    let object = unit.compile(folder.path()).unwrap();
+    let object = unit.compile(folder.path(), Optimized::No).unwrap();
     let mut subject = subject::<K>(unit.tree::<K>().unwrap(), Some(&object)).unwrap();
     search(&mut subject, 10_000, SEED, |_| {})
 }

@@ -7,7 +7,7 @@ mod told;
 use super::{Global, Revision, Run, aim, steps};
 use crate::event::{Outcome, Verdict};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, subject};
+use crate::functions::{Optimized, Unit, subject};
 use anyhow::{Context, Result};
 use kept::Kept;
 use pcram_functions::kinds::Of;
@@ -108,7 +108,7 @@ impl Args {
     fn unit(&self, run: &Run, unit: &Unit, revision: &str, seed: u64) -> Result<Vec<Verdict>> {
         let (name, variant) = (unit.name(), unit.variant);
         let folder = run.folder.dir.join(format!("mirror.{variant}.{name}.compiled"));
-        let object = unit.compile(&folder)?;
+        let object = unit.compile(&folder, Optimized::Yes)?;
         let repeat = self.repeat(run, seed);
         let named = (name, unit.title());
         let told = Told::new(run, revision, named, variant.to_string(), repeat.clone());

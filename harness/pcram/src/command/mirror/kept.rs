@@ -4,7 +4,7 @@ use super::super::{Revision, Run, aim, steps};
 use crate::cache::write_atomically;
 use crate::event::{Event, Outcome};
 use crate::failure::{Exit, Failure};
-use crate::functions::{Unit, subject};
+use crate::functions::{Optimized, Unit, subject};
 use anyhow::{Context, Result};
 use pcram_functions::kinds::Of;
 use pcram_functions::lockstep::{Case, Kind, Lockstep};
@@ -154,7 +154,7 @@ fn object(
                     the mirror alone is run";
         return Err(Failure::usage(text).into());
     };
-    unit.compile(folder)
+    unit.compile(folder, Optimized::No)
 }
 
 impl Run {
