@@ -1,4 +1,4 @@
-//! The RAM section of a guest that stands still, to the last byte.
+//! The RAM section of a guest that stands still, to the last byte; and the head of its stream.
 //!
 //! The first sweep starts with every page dirty, and nothing becomes dirty again: each page of each
 //! block that is saved is sent once, block after block as the list has them, from page 0 up. How many
@@ -9,6 +9,9 @@
 //! `ram_save_page` of migration/ram.c, and `ram_save_live` and `ram_save_block` of 1.0's arch_init.c.
 
 use crate::address::TARGET_PAGE_SIZE;
+use crate::around::file::Output;
+use crate::around::{self, Guest, Settings, Tree};
+use crate::ram::{self, Kind};
 use crate::ram_list::{RamBlock, bytes_total_with_ignored};
 use crate::v1_0::save::{
     RAM_SAVE_FLAG_COMPRESS, RAM_SAVE_FLAG_CONTINUE, RAM_SAVE_FLAG_EOS, RAM_SAVE_FLAG_MEM_SIZE,
@@ -39,6 +42,35 @@ impl Short {
         let repeats = page.iter().all(|&byte| byte == first);
         (repeats && (first == 0 || self == Short::Repeated)).then_some(first)
     }
+}
+
+/// What a stream has before its first section, where no capability is on; before 2.4, it does not tell the
+/// `machine`.
+pub fn head(machine: Option<&str>, blocks: &[RamBlock]) -> Vec<u8> {
+    let tree =
+        Tree { ram: ram::Tree { external: true, ..ram::Tree::default() }, ..Tree::default() };
+    let settings = Settings { send_configuration: machine.is_some(), ..Settings::default() };
+    let block = |block: &RamBlock| around::Block {
+        idstr: block.idstr.clone().into_bytes(),
+        kind: if block.is_ignored() { Kind::External } else { Kind::Plain },
+        // Nothing else of it has a say.
+        resizeable: false,
+        used_length: 0,
+        max_length: 0,
+        page_size: TARGET_PAGE_SIZE,
+        addr: 0,
+        host: 0,
+        bmap: None,
+        file_bmap: None,
+        receivedmap: None,
+        bitmap_offset: 0,
+        pages_offset: 0,
+    };
+    let mut guest = Guest::new(tree, settings, blocks.iter().map(block).collect());
+    guest.machine = machine.unwrap_or_default().to_owned();
+    let mut output = Output::default();
+    guest.qemu_savevm_state_header(&mut output);
+    output.pieces.into_iter().flat_map(|(_, piece)| piece).collect()
 }
 
 /// What the section begins with: the list of all blocks, whoever carries their content.

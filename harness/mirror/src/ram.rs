@@ -24,10 +24,11 @@ pub enum Kind {
 }
 
 /// The migration's mode (`MigMode`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// `MIG_MODE_NORMAL`.
+    #[default]
     Normal,
     /// `MIG_MODE_CPR_REBOOT`.
     CprReboot,

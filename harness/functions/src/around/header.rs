@@ -26,9 +26,9 @@ pub fn header(case: &Case, guest: &Guest, step: &Step) -> Vec<u8> {
 }
 
 fn configuration(case: &Case, guest: &Guest, it: &Configuration, to: &mut Vec<u8>) {
-    let machine = it.machine.as_deref().map_or(MACHINE, str::as_bytes);
+    let machine = it.machine.as_deref().unwrap_or(MACHINE);
     put_be32(machine.len(), to);
-    to.extend(machine);
+    to.extend(machine.as_bytes());
     if let Some(bits) = it.target_page_bits {
         subsection(TARGET_PAGE_BITS_SUBSECTION, to);
         to.extend(bits.to_be_bytes());

@@ -20,8 +20,8 @@ pub const QEMU_VM_SUBSECTION: u8 = 5;
 /// `QEMU_VM_CONFIGURATION`.
 pub const QEMU_VM_CONFIGURATION: u8 = 7;
 
-/// The machine type here.
-pub const MACHINE: &[u8] = b"pc-q35";
+/// The machine type of a guest of which nothing else is said.
+pub const MACHINE: &str = "pc-q35";
 
 /// The subsections.
 pub const TARGET_PAGE_BITS_SUBSECTION: &str = "configuration/target-page-bits";
@@ -70,8 +70,8 @@ impl Guest {
     /// `configuration_pre_save`.
     fn configuration_pre_save(&mut self) {
         let state = SaveState {
-            len: MACHINE.len() as u32,
-            name: Some(MACHINE.to_vec()),
+            len: self.machine.len() as u32,
+            name: Some(self.machine.clone().into_bytes()),
             target_page_bits: TARGET_PAGE_BITS,
             capabilities: self.validated_capabilities(),
             external_ram: self.external_ram_list(),
@@ -109,8 +109,8 @@ impl Guest {
     fn machine_agrees(&mut self) -> bool {
         let SaveState { name, target_page_bits, .. } = &self.savevm_state;
         let (name, bits) = (name.clone().unwrap_or_default(), *target_page_bits);
-        if !MACHINE.starts_with(&name) {
-            let after = format!("' and local is '{}'", String::from_utf8_lossy(MACHINE));
+        if !self.machine.as_bytes().starts_with(&name) {
+            let after = format!("' and local is '{}'", self.machine);
             self.say_of("Machine type received is '", &name, after);
             return false;
         }

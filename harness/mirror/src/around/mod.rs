@@ -22,7 +22,7 @@ mod tests;
 use crate::address::TARGET_PAGE_SIZE as PAGE;
 use crate::ram::{self, Kind, Mode};
 use bits::Bits;
-use configuration::SaveState;
+use configuration::{MACHINE, SaveState};
 use serde::{Deserialize, Serialize};
 
 /// `-ENOENT`.
@@ -92,7 +92,7 @@ pub struct Tree {
 }
 
 /// How a migration was set up, on the side that is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Its mode.
@@ -193,6 +193,8 @@ pub struct Guest {
     pub tree: Tree,
     /// How the migration was set up.
     pub settings: Settings,
+    /// The machine type.
+    pub machine: String,
     /// The list.
     pub blocks: Vec<Block>,
     /// What was reported, and what was asked of others.
@@ -220,6 +222,7 @@ impl Guest {
         let mut guest = Guest {
             tree,
             settings,
+            machine: MACHINE.to_owned(),
             blocks,
             said: Vec::new(),
             carried: Vec::new(),

@@ -1,5 +1,5 @@
-//! The RAM section of a stopped guest is what the mirror foretells, to the last byte: stock's, and the
-//! patched QEMU's without a RAM file and with one.
+//! The head of a stopped guest's stream and its RAM section are what the mirror foretells, to the last
+//! byte: stock's, and the patched QEMU's without a RAM file and with one.
 //!
 //! Each QEMU saves the same stopped guest twice, as a snapshot and as a migration. What the blocks hold
 //! is taken from the other one of the two, and of the guest's RAM from QEMU's monitor (`pmemsave`): no
@@ -9,6 +9,7 @@ use super::Finding;
 use super::party::{self, DISK, Party, SNAPSHOT, Side};
 use super::trial::Trial;
 use crate::event::Figure;
+use crate::machine::Machine;
 use crate::source::Version;
 use anyhow::{Context, Result, ensure};
 use pcram_mirror::foretell::{self, EOS, Short};
@@ -23,6 +24,10 @@ use std::path::Path;
 
 /// The seed of the guest's stamps.
 const SEED: u64 = 0x5ee0_0084;
+/// `QEMU_VM_SECTION_START`.
+const SECTION_START: u8 = 1;
+/// The first version whose streams tell the machine type.
+const CONFIGURATION: (u32, u32) = (2, 4);
 /// Where the monitor leaves the guest's RAM.
 const RAM: &str = "ram";
 
@@ -44,8 +49,10 @@ impl Foretold {
             for (what, stream, other) in
                 [("migrate", &both.migrated, &both.saved), ("savevm", &both.saved, &both.migrated)]
             {
+                let head = both.foretell_head(stream)?;
                 let told = both.foretell(stream, other)?;
-                let found = judge(stream, &told);
+                let found = judge_head(stream, &head).and_then(|()| judge(stream, &told));
+                figures.push(Figure::new(format!("{name}, {what}: bytes of the head"), head.len()));
                 figures.push(Figure::new(format!("{name}, {what}: bytes of RAM"), told.len()));
                 bytes.push(told.len().to_string());
                 wrong.extend(found.err().map(|found| format!("{name}, {what}: {found}")));
@@ -71,6 +78,8 @@ struct Both {
     left_out: Option<String>,
     /// The block of the guest's RAM.
     block: String,
+    /// Its machine type, where streams tell it.
+    machine: Option<String>,
     short: Short,
 }
 
@@ -86,6 +95,12 @@ impl Both {
         machine.guest.seed(SEED, 0)?;
         machine.guest.stamp()?;
         machine.stop()?;
+        let version = Version::parse(party.binary()?.version().trim_start_matches(is_no_digit));
+        let (major, minor) = version.context("QEMU says no version")?.line();
+        let machine_type = match (major, minor) < CONFIGURATION {
+            true => None,
+            false => Some(machine_type(&mut machine)?),
+        };
         party::savevm(&mut machine)?;
         machine.migrate("exec:cat > stream")?;
         machine.migrated(|_| Ok(()))?;
@@ -93,16 +108,21 @@ impl Both {
         let arguments = json!({ "val": 0, "size": layout.below_4g, "filename": ram });
         machine.qmp.execute("pmemsave", arguments)?;
         machine.quit()?;
-        let version = Version::parse(party.binary()?.version().trim_start_matches(is_no_digit));
-        let (major, minor) = version.context("QEMU says no version")?.line();
         Ok(Both {
             migrated: read(&party.folder.join("stream"))?,
             saved: saved(&party.folder.join(DISK))?,
             ram: read(&ram)?,
             left_out: (side == Side::With).then(|| trial.block().to_owned()),
             block: trial.block().to_owned(),
+            machine: machine_type,
             short: Short::of_version(major, minor),
         })
+    }
+
+    /// What comes before the first section of `stream`.
+    fn foretell_head(&self, stream: &[u8]) -> Result<Vec<u8>> {
+        let blocks = blocks(stream, self.left_out.as_deref())?;
+        Ok(foretell::head(self.machine.as_deref(), &blocks))
     }
 
     /// What the RAM section of `stream` is to be, with contents that are not its own.
@@ -119,6 +139,14 @@ impl Both {
         let pages = foretell::pages(&blocks, self.short, page)?;
         Ok([foretell::list(&blocks), pages].concat())
     }
+}
+
+/// The guest's machine type, as QOM has it.
+fn machine_type(machine: &mut Machine) -> Result<String> {
+    let arguments = json!({ "path": "/machine", "property": "type" });
+    let class = machine.qmp.execute("qom-get", arguments)?;
+    let name = class.as_str().and_then(|class| class.strip_suffix("-machine"));
+    Ok(name.with_context(|| format!("a machine is a {class}"))?.to_owned())
 }
 
 fn is_no_digit(each: char) -> bool {
@@ -177,6 +205,12 @@ fn parts(stream: &[u8]) -> Result<Vec<Range<usize>>> {
             begun = Some(reader.offset().0 as usize);
         }
     }
+}
+
+/// The first place where the head of a stream is not what was foretold, or goes on.
+fn judge_head(stream: &[u8], head: &[u8]) -> Result<(), String> {
+    let told = [head, &[SECTION_START]].concat();
+    differs(stream, 0..told.len().min(stream.len()), &told)
 }
 
 /// The first place where the RAM section of a stream is not what was foretold. Each of its parts ends
@@ -250,6 +284,25 @@ mod tests {
             }
         }
         assert_eq!(told(None).len() - told(Some("vga")).len(), 2 * (4096 + 8) + 4);
+    }
+
+    #[test]
+    fn a_head_is_as_foretold_and_goes_no_further() {
+        let head = |machine, left_out| {
+            foretell::head(machine, &blocks(&built::plain(&[]), left_out).unwrap())
+        };
+        let stream = built::plain(&[]);
+        assert_eq!(judge_head(&stream, &head(Some("pc"), None)), Ok(()));
+        let wrong = judge_head(&stream, &head(Some("pc-q35"), None)).unwrap_err();
+        assert_eq!(
+            wrong,
+            "at 0xc, the stream has 02 70 63 01 00 00 00 02, and foretold was 06 70 63 2d 71 33 35 01"
+        );
+        let wrong = judge_head(&stream, &head(Some("pc"), Some("vga"))).unwrap_err();
+        assert!(wrong.starts_with("at 0xf, the stream has 01 00"), "{wrong}");
+        let wrong = judge_head(&stream, &head(None, None)).unwrap_err();
+        assert_eq!(wrong, "at 0x8, the stream has 07, and foretold was 01");
+        assert!(judge_head(&stream[..3], &head(Some("pc"), None)).is_err());
     }
 
     #[test]
