@@ -135,6 +135,13 @@ fn without_macros(text: &str) -> String {
             readable.push_str(&format!("{:<width$}", "while", width = word.len()));
         } else if is_attribute(word) || is_tag(word, &readable) {
             readable.push_str(&" ".repeat(word.len()));
+        } else if is_set(word)
+            && !is_defined
+            && let Some((set, behind)) = after.strip_prefix('(').and_then(|it| it.split_once(')'))
+        {
+            // To the grammar, what is in it are further variables.
+            readable.push_str(&format!("{:<width$}{set} ", "int", width = word.len() + 1));
+            rest = behind;
         } else if is_guard(word) || is_type(word) || word == "GCC_FMT_ATTR" {
             let call = after.find(')').map_or(0, |at| at + 1);
             let stands_for = if is_type(word) { "int" } else { "" };
@@ -150,6 +157,11 @@ fn without_macros(text: &str) -> String {
 /// Whether a macro is the head of a loop.
 fn is_loop(word: &str) -> bool {
     word.contains("FOREACH") && word == word.to_uppercase()
+}
+
+/// Whether a macro defines a set: its first argument is the variable, the others are in it.
+fn is_set(word: &str) -> bool {
+    word == "INITIALIZE_MIGRATE_CAPS_SET"
 }
 
 /// Whether a macro stands for the type of a list, or of a link of one.

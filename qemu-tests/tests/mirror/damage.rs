@@ -1,5 +1,6 @@
 //! Functions with one thing in them replaced: each damage is seen.
 
+mod around;
 mod loader;
 mod option;
 

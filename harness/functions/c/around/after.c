@@ -120,6 +120,7 @@ void pcram_begin(const struct pcram_settings *settings, uint8_t *arena)
     the_migration.capabilities[MIGRATION_CAPABILITY_X_IGNORE_SHARED] = set.ignore_shared;
     the_migration.capabilities[MIGRATION_CAPABILITY_POSTCOPY_RAM] = set.postcopy_ram;
     the_migration.capabilities[MIGRATION_CAPABILITY_MAPPED_RAM] = set.mapped_ram;
+    the_migration.capabilities[MIGRATION_CAPABILITY_MULTIFD] = set.multifd;
     memory = arena;
     memset(&the_incoming, 0, sizeof(the_incoming));
     memset(&the_ram_state, 0, sizeof(the_ram_state));

@@ -50,14 +50,13 @@ struct pcram_settings {
 };
 static struct pcram_settings set;
 #define migrate_mapped_ram() set.mapped_ram
-#define migrate_multifd() set.multifd
+#define migrate_multifd() migrate_get_current()->capabilities[MIGRATION_CAPABILITY_MULTIFD]
 #define migrate_multifd_flush_after_each_section() set.flush_each_section
 #define migrate_postcopy_ram() set.postcopy_ram
 #define migration_incoming_postcopy_advised() set.postcopy_advised
 #define postcopy_is_advised() set.postcopy_advised
 #define migration_is_running() set.running
 #define migration_is_setup_or_active(state) set.running
-#define runstate_check(state) set.restore_vm
 #define migrate_use_compression() false
 #define migration_incoming_colo_enabled() false
 #define migration_incoming_in_colo_state() false
@@ -68,12 +67,30 @@ static struct pcram_settings set;
 #define aio_co_schedule(context, self) ((void)0)
 #define qemu_coroutine_yield() ((void)0)
 
+/* pcram_mirror::around::external::Capability::ALL */
 typedef enum {
     MIGRATION_CAPABILITY_X_IGNORE_SHARED,
     MIGRATION_CAPABILITY_X_COLO,
     MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT,
     MIGRATION_CAPABILITY_POSTCOPY_RAM,
     MIGRATION_CAPABILITY_MAPPED_RAM,
+    MIGRATION_CAPABILITY_XBZRLE,
+    MIGRATION_CAPABILITY_RDMA_PIN_ALL,
+    MIGRATION_CAPABILITY_AUTO_CONVERGE,
+    MIGRATION_CAPABILITY_ZERO_BLOCKS,
+    MIGRATION_CAPABILITY_COMPRESS,
+    MIGRATION_CAPABILITY_RELEASE_RAM,
+    MIGRATION_CAPABILITY_RETURN_PATH,
+    MIGRATION_CAPABILITY_PAUSE_BEFORE_SWITCHOVER,
+    MIGRATION_CAPABILITY_MULTIFD,
+    MIGRATION_CAPABILITY_DIRTY_BITMAPS,
+    MIGRATION_CAPABILITY_POSTCOPY_BLOCKTIME,
+    MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE,
+    MIGRATION_CAPABILITY_VALIDATE_UUID,
+    MIGRATION_CAPABILITY_ZERO_COPY_SEND,
+    MIGRATION_CAPABILITY_POSTCOPY_PREEMPT,
+    MIGRATION_CAPABILITY_SWITCHOVER_ACK,
+    MIGRATION_CAPABILITY_DIRTY_LIMIT,
     MIGRATION_CAPABILITY__MAX,
 } MigrationCapability;
 
@@ -81,6 +98,10 @@ static const char *MigrationCapability_str(MigrationCapability cap)
 {
     static const char *const names[] = {
         "x-ignore-shared", "x-colo", "background-snapshot", "postcopy-ram", "mapped-ram",
+        "xbzrle", "rdma-pin-all", "auto-converge", "zero-blocks", "compress", "release-ram",
+        "return-path", "pause-before-switchover", "multifd", "dirty-bitmaps", "postcopy-blocktime",
+        "late-block-activate", "validate-uuid", "zero-copy-send", "postcopy-preempt",
+        "switchover-ack", "dirty-limit",
     };
 
     return names[cap];
@@ -98,7 +119,10 @@ typedef struct {
         bool enabled_capabilities[MIGRATION_CAPABILITY__MAX];
     };
 } MigrationState;
-typedef struct { RAMBlock *last_recv_block[RAM_CHANNEL_MAX]; } MigrationIncomingState;
+typedef struct {
+    RAMBlock *last_recv_block[RAM_CHANNEL_MAX];
+    void *transport_data;
+} MigrationIncomingState;
 static MigrationState the_migration;
 static MigrationIncomingState the_incoming;
 #define migrate_get_current() (&the_migration)

@@ -1,25 +1,14 @@
 //! The compiled functions, called: what `c/around` has on its side, field by field.
 
+use super::file::{self, File};
 use crate::lockstep::{Load, STREAM};
 use libloading::{Library, Symbol};
+use pcram_mirror::around::capabilities::Answer;
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::{self, Block, multifd};
 use pcram_mirror::ram::{Kind, Mode};
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
-
-/// `QEMUFile` of before.h: a stream in memory.
-#[repr(C)]
-struct File {
-    out: *mut u8,
-    out_len: u64,
-    out_cap: u64,
-    out_at: u64,
-    input: *const u8,
-    in_len: u64,
-    in_at: u64,
-    error: i32,
-}
 
 /// `struct pcram_settings` of before.h.
 #[repr(C)]
@@ -66,6 +55,7 @@ pub struct Functions {
     save_header: unsafe extern "C" fn(*mut File),
     sample: unsafe extern "C" fn(u64, i64, *const Written, c_int, c_int),
     hint: unsafe extern "C" fn(u64, u64),
+    caps_check: unsafe extern "C" fn(*const bool, *mut bool, *const bool) -> i64,
     receive: unsafe extern "C" fn(*mut u8) -> i64,
     queue: Option<unsafe extern "C" fn(*mut File, c_int, u64) -> i64>,
     mapped: Option<Mapped>,
@@ -133,6 +123,7 @@ impl Load for Functions {
                 save_header: *library.get(b"pcram_save_header")?,
                 sample: *library.get(b"pcram_sample")?,
                 hint: *library.get(b"pcram_hint")?,
+                caps_check: *library.get(b"pcram_caps_check")?,
                 receive: *library.get(b"pcram_receive")?,
                 queue: library.get(b"pcram_queue").ok().map(|queue| *queue),
                 mapped,
@@ -288,6 +279,14 @@ impl Functions {
         unsafe { (self.hint)(at, length) }
     }
 
+    /// `migrate_caps_check`.
+    pub fn caps_check(&mut self, on: &[Capability], new: &[Capability], answers: &[Answer]) -> i64 {
+        let (on, mut new) = (Capability::each(on), Capability::each(new));
+        let answers = Answer::ALL.map(|it| answers.contains(&it));
+        // SAFETY: there are as many of each as C has.
+        unsafe { (self.caps_check)(on.as_ptr(), new.as_mut_ptr(), answers.as_ptr()) }
+    }
+
     /// `multifd_recv_unfill_packet`.
     ///
     /// # Safety
@@ -358,36 +357,11 @@ impl Functions {
 
     /// All that was written: where each piece goes, and the piece.
     pub fn pieces(&self) -> Vec<(u64, Vec<u8>)> {
-        let mut rest = &self.out[..self.file.out_len as usize];
-        let mut pieces = Vec::new();
-        while let Some((at, behind)) = rest.split_first_chunk()
-            && let Some((length, behind)) = behind.split_first_chunk()
-        {
-            let (piece, behind) = behind.split_at(u64::from_ne_bytes(*length) as usize);
-            pieces.push((u64::from_ne_bytes(*at), piece.to_vec()));
-            rest = behind;
-        }
-        pieces
+        file::pieces(&self.out[..self.file.out_len as usize])
     }
 
     /// Where the next piece goes, and the error of what is written.
     pub fn written(&self) -> (u64, i32) {
         (self.file.out_at, self.file.error)
-    }
-}
-
-impl File {
-    /// A stream to be read.
-    fn of(input: &[u8]) -> File {
-        File {
-            out: std::ptr::null_mut(),
-            out_len: 0,
-            out_cap: 0,
-            out_at: 0,
-            input: input.as_ptr(),
-            in_len: input.len() as u64,
-            in_at: 0,
-            error: 0,
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The bytes of the head of a stream, as a case says that somebody else has sent it.
 
-use super::case::{Case, Configuration, Listed, Section, Step};
+use super::case::{Case, Step};
+use super::sent::{Configuration, Listed, Section};
 use super::stream;
 use pcram_mirror::around::Guest;
 use pcram_mirror::around::configuration::{

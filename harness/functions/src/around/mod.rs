@@ -2,9 +2,11 @@
 
 pub mod case;
 pub mod ffi;
+mod file;
 mod header;
 mod memory;
 pub mod rig;
+pub mod sent;
 pub mod story;
 mod strategy;
 pub mod stream;

@@ -3,6 +3,7 @@
 use super::case::{Case, Step};
 use super::ffi::Functions;
 use super::memory::Memory;
+use super::sent::CapsCheck;
 use super::{header, stream, view};
 use crate::lockstep::{Broken, Difference, Outcome, same};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
@@ -161,6 +162,11 @@ impl Rig<'_> {
                 let written: Vec<_> = written.iter().map(page).collect();
                 return self.sample((*rate).into(), (*seconds).into(), &written, cut);
             }
+            Step::CapsCheck(CapsCheck { on, new, answers }) => {
+                let mirror = self.guest.migrate_caps_check(on, new, answers);
+                let c = self.c(|functions| functions.caps_check(on, new, answers));
+                self.same("migrate_caps_check()", c, mirror.into())?;
+            }
             Step::Header { .. } => self.header(&header::header(self.case, &self.guest, step))?,
             _ if tree.ram.external => self.external(step)?,
             // The tree has nothing of it.
@@ -288,7 +294,7 @@ impl Rig<'_> {
                     Some(caps) => self.guest.caps_allow_external_ram(caps, &idstr),
                     None => self.guest.migrate_caps_allow_external_ram(&idstr),
                 };
-                let set = caps.as_ref().map(|caps| Capability::ALL.map(|it| caps.contains(&it)));
+                let set = caps.as_ref().map(|caps| Capability::each(caps));
                 let c = self.c(|functions| functions.caps(set, &name)).flatten();
                 self.same("caps_allow_external_ram()", c, mirror.into())?;
             }

@@ -1,8 +1,8 @@
 //! A case in words.
 
-use super::case::{
-    Block, Case, Configuration, Content, Damage, Entry, Header, Item, Listed, Name, Packet,
-    Section, Step,
+use super::case::{Block, Case, Name, Step};
+use super::sent::{
+    CapsCheck, Configuration, Content, Damage, Entry, Header, Item, Listed, Packet, Section,
 };
 use pcram_mirror::around::Settings;
 
@@ -101,6 +101,9 @@ fn words(case: &Case, step: &Step) -> String {
             };
             format!("{asked}, beside {}", named(case, *name))
         }
+        Step::CapsCheck(CapsCheck { on, new, answers }) => format!(
+            "the capabilities {new:?} are set where {on:?} are on, and there is {answers:?}"
+        ),
         Step::Receive(packet) => {
             let Packet { name, unended, normal, zero, damage } = packet;
             let unended = if *unended { ", whose name has no end" } else { "" };

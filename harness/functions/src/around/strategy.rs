@@ -1,11 +1,12 @@
 //! Cases of any kind: most of what they say is as it should be, and one thing is not.
 
-use super::case::{
-    Block, Case, Configuration, Content, Damage, Entry, Header, Item, LONGEST, Listed, MOST_BLOCKS,
-    MOST_PAGES, Name, Packet, Section, Step, Wrong,
+use super::case::{Block, Case, LONGEST, MOST_BLOCKS, MOST_PAGES, Name, Step};
+use super::sent::{
+    CapsCheck, Configuration, Content, Damage, Entry, Header, Item, Listed, Packet, Section, Wrong,
 };
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::around::Settings;
+use pcram_mirror::around::capabilities::Answer;
 use pcram_mirror::around::configuration::{QEMU_VM_FILE_VERSION, QEMU_VM_FILE_VERSION_COMPAT};
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::multifd::PAGES;
@@ -14,7 +15,7 @@ use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 /// The most steps of a case.
 const MOST_STEPS: usize = 12;
@@ -111,6 +112,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Warn),
         1 => (option::weighted(0.7, vec(capability(), 0..3)), name())
             .prop_map(|(caps, name)| Step::Caps { caps, name }),
+        4 => caps_check(),
         3 => packet().prop_map(Step::Receive),
         3 => (byte(), number()).prop_map(|(block, page)| Step::Queue { block: block % 2, page }),
     ]
@@ -162,7 +164,11 @@ fn configuration() -> impl Strategy<Value = Configuration> {
     ];
     let machine = option::weighted(0.15, machine);
     let bits = option::weighted(0.15, prop_oneof![Just(12), Just(13), any::<u32>()]);
-    let capabilities = option::weighted(0.2, vec(capability(), 0..=6));
+    // One more than there are is too many.
+    let most = Capability::ALL.len();
+    let listed =
+        prop_oneof![9 => vec(capability(), 0..=5), 1 => vec(capability(), most..=most + 1)];
+    let capabilities = option::weighted(0.2, listed);
     (machine, bits, capabilities, external_ram, weighted(0.05)).prop_map(
         |(machine, target_page_bits, capabilities, external_ram, unknown)| Configuration {
             machine,
@@ -174,8 +180,16 @@ fn configuration() -> impl Strategy<Value = Configuration> {
     )
 }
 
+/// A capability, more often one that external RAM or a section asks for.
 fn capability() -> impl Strategy<Value = Capability> {
-    select(&Capability::ALL[..])
+    prop_oneof![3 => select(&Capability::ALL[..5]), 1 => select(&Capability::ALL[..])]
+}
+
+fn caps_check() -> impl Strategy<Value = Step> {
+    let some = |most| subsequence(Capability::ALL.to_vec(), 0..=most);
+    let answers = subsequence(Answer::ALL.to_vec(), 0..=Answer::ALL.len());
+    (some(4), some(7), answers)
+        .prop_map(|(on, new, answers)| Step::CapsCheck(CapsCheck { on, new, answers }))
 }
 
 fn damage() -> impl Strategy<Value = Option<Damage>> {

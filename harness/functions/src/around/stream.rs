@@ -1,6 +1,7 @@
 //! The bytes of what a case says somebody else has sent.
 
-use super::case::{Case, Content, Damage, Entry, Header, Item, Name, Packet, Wrong};
+use super::case::{Case, Name};
+use super::sent::{Content, Damage, Entry, Header, Item, Packet, Wrong};
 use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::around::external::NAME;
 use pcram_mirror::around::load::RAM_SAVE_FLAG_XBZRLE;

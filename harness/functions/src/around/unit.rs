@@ -3,6 +3,7 @@
 use crate::extract::ExtractError;
 use crate::lockstep::Unit;
 use crate::pool::{Pool, is_of_today};
+use pcram_mirror::around::capabilities::Checks;
 use pcram_mirror::around::{Packets, Tree};
 use pcram_mirror::ram;
 
@@ -37,6 +38,7 @@ const BEFORE: &str = concat!(
     include_str!("../../c/ram.h"),
     include_str!("../../c/around/before.h"),
     include_str!("../../c/around/stream.h"),
+    include_str!("../../c/around/capabilities.h"),
     include_str!("../../c/around/dirtyrate.h"),
     include_str!("../../c/put.h"),
 );
@@ -44,6 +46,7 @@ const AFTER: &str = concat!(
     include_str!("../../c/flags.h"),
     include_str!("../../c/around/configuration.c"),
     include_str!("../../c/around/after.c"),
+    include_str!("../../c/around/capabilities.c"),
     include_str!("../../c/around/dirtyrate.c"),
     include_str!("../../c/around/view.c")
 );
@@ -151,6 +154,17 @@ const EXTERNAL: &[&str] = &[
     "caps_allow_external_ram",
     "migrate_caps_allow_external_ram",
 ];
+const SOME_CAPABILITIES: &[&str] = &[
+    "WriteTrackingSupport",
+    "migrate_query_write_tracking",
+    "struct MigrateCapsSet",
+    "MigrateCapsSet",
+    "INITIALIZE_MIGRATE_CAPS_SET",
+    "check_caps_background_snapshot",
+    "migrate_incoming_started",
+    "migrate_rdma_caps_check",
+];
+const CAPABILITIES: &[&str] = &["migrate_caps_check"];
 const SECTION: &[&str] = &[
     "should_validate_capability",
     "get_validatable_capabilities_count",
@@ -222,6 +236,13 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         true => pool.some(EXTERNAL)?,
         false => String::new(),
     };
+    let capabilities = [pool.some(SOME_CAPABILITIES)?, pool.all(CAPABILITIES)?].concat();
+    let checks = match capabilities.as_str() {
+        it if it.contains("migrate_rdma()") => Checks::Rdma,
+        it if it.contains("migrate_incoming_started()") => Checks::Started,
+        it if it.contains("MIGRATION_CAPABILITY_COMPRESS") => Checks::Compress,
+        _ => Checks::Postcopy,
+    };
     let tree = Tree {
         ram: ram::Tree { steps_back: false, ..pool.ignores(&asked) },
         mapped_ram: pool.has("parse_ramblock_mapped_ram"),
@@ -236,7 +257,8 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         post_save: pool.has("configuration_post_save"),
         frees_loaded: section.contains("g_free((void *)state->name)"),
         clears_region: load.contains("migration_clear_memory_region_dirty_bitmap_range(block"),
-        background_snapshot: external.contains("MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT"),
+        background_snapshot: capabilities.contains("MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT"),
+        checks,
         queues,
         packets,
     };
@@ -255,6 +277,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         set("PCRAM_POST_SAVE", tree.post_save),
         set("PCRAM_KEEPS_REFUSED", tree.keeps_refused),
         set("PCRAM_HEADER_ERROR", tree.header_error),
+        set("PCRAM_CAPS_LISTED", checks < Checks::Started),
         set("PCRAM_PACKETS_USED", used),
         set("PCRAM_PACKETS_ZERO", packets == Packets::Zero),
         queued.to_owned(),
@@ -278,6 +301,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         asked,
         load,
         external,
+        capabilities,
         section,
         header,
         rate,

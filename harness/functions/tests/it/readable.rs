@@ -17,6 +17,10 @@ fn macros_of_control_flow_keep_their_length() {
     assert_eq!(readable("g_autofree int *a;"), "           int *a;");
     assert_eq!(readable("g_new0(struct a, 1)"), "g_new0(       a, 1)");
     assert_eq!(readable("sizeof(struct a)"), "sizeof(struct a)");
+    let set = "const\nINITIALIZE_MIGRATE_CAPS_SET(a,\n B);";
+    assert_eq!(readable(set), format!("const\nint{:25}a,\n B ;", ""));
+    let define = "#define INITIALIZE_MIGRATE_CAPS_SET(_name, ...) A";
+    assert_eq!(readable(define), define);
 }
 
 #[test]

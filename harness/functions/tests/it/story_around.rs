@@ -1,12 +1,13 @@
 //! A case around the loop in words.
 
-use pcram_functions::around::case::{
-    Block, Case, Configuration, Content, Damage, Entry, Header, Item, Listed, Name, Packet,
-    Section, Step, Wrong,
+use pcram_functions::around::case::{Block, Case, Name, Step};
+use pcram_functions::around::sent::{
+    CapsCheck, Configuration, Content, Damage, Entry, Header, Item, Listed, Packet, Section, Wrong,
 };
 use pcram_functions::around::story::tell;
 use pcram_mirror::around::Settings;
-
+use pcram_mirror::around::capabilities::Answer;
+use pcram_mirror::around::external::Capability;
 use pcram_mirror::ram::{Kind, Mode};
 
 #[test]
@@ -67,6 +68,11 @@ fn a_story_names_what_its_steps_find() {
                 zero: vec![],
                 damage: Some(Wrong::Normal(5)),
             }),
+            Step::CapsCheck(CapsCheck {
+                on: vec![Capability::Multifd],
+                new: vec![Capability::XColo],
+                answers: vec![Answer::Kvm],
+            }),
         ],
     };
     let told = tell(&case);
@@ -83,6 +89,7 @@ fn a_story_names_what_its_steps_find() {
              knows, with this guest's list of external blocks without its entry 0 and a block of 3 \
              letters that is not there",
             "a packet comes with the pages [1] of block1, the zero ones [], with Normal(5)",
+            "the capabilities [XColo] are set where [Multifd] are on, and there is [Kvm]",
         ]
     );
 }

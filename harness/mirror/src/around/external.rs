@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The bytes of a name in the list.
 pub const NAME: usize = 256;
 
-/// A capability, as far as external RAM asks, and one that it does not.
+/// A capability, as far as somebody here asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capability {
@@ -22,17 +22,73 @@ pub enum Capability {
     PostcopyRam,
     /// `mapped-ram`.
     MappedRam,
+    /// `xbzrle`.
+    Xbzrle,
+    /// `rdma-pin-all`.
+    RdmaPinAll,
+    /// `auto-converge`.
+    AutoConverge,
+    /// `zero-blocks`.
+    ZeroBlocks,
+    /// `compress`.
+    Compress,
+    /// `release-ram`.
+    ReleaseRam,
+    /// `return-path`.
+    ReturnPath,
+    /// `pause-before-switchover`.
+    PauseBeforeSwitchover,
+    /// `multifd`.
+    Multifd,
+    /// `dirty-bitmaps`.
+    DirtyBitmaps,
+    /// `postcopy-blocktime`.
+    PostcopyBlocktime,
+    /// `late-block-activate`.
+    LateBlockActivate,
+    /// `validate-uuid`.
+    ValidateUuid,
+    /// `zero-copy-send`.
+    ZeroCopySend,
+    /// `postcopy-preempt`.
+    PostcopyPreempt,
+    /// `switchover-ack`.
+    SwitchoverAck,
+    /// `dirty-limit`.
+    DirtyLimit,
 }
 
 impl Capability {
-    /// All of them.
-    pub const ALL: [Capability; 5] = [
+    /// All of them: first those that external RAM or a configuration section asks for.
+    pub const ALL: [Capability; 22] = [
         Capability::XIgnoreShared,
         Capability::XColo,
         Capability::BackgroundSnapshot,
         Capability::PostcopyRam,
         Capability::MappedRam,
+        Capability::Xbzrle,
+        Capability::RdmaPinAll,
+        Capability::AutoConverge,
+        Capability::ZeroBlocks,
+        Capability::Compress,
+        Capability::ReleaseRam,
+        Capability::ReturnPath,
+        Capability::PauseBeforeSwitchover,
+        Capability::Multifd,
+        Capability::DirtyBitmaps,
+        Capability::PostcopyBlocktime,
+        Capability::LateBlockActivate,
+        Capability::ValidateUuid,
+        Capability::ZeroCopySend,
+        Capability::PostcopyPreempt,
+        Capability::SwitchoverAck,
+        Capability::DirtyLimit,
     ];
+
+    /// Of each of them, whether it is among some.
+    pub fn each(some: &[Capability]) -> [bool; Capability::ALL.len()] {
+        Capability::ALL.map(|it| some.contains(&it))
+    }
 
     /// Its name (`MigrationCapability_str`).
     pub fn name(self) -> &'static str {
@@ -42,6 +98,23 @@ impl Capability {
             Capability::BackgroundSnapshot => "background-snapshot",
             Capability::PostcopyRam => "postcopy-ram",
             Capability::MappedRam => "mapped-ram",
+            Capability::Xbzrle => "xbzrle",
+            Capability::RdmaPinAll => "rdma-pin-all",
+            Capability::AutoConverge => "auto-converge",
+            Capability::ZeroBlocks => "zero-blocks",
+            Capability::Compress => "compress",
+            Capability::ReleaseRam => "release-ram",
+            Capability::ReturnPath => "return-path",
+            Capability::PauseBeforeSwitchover => "pause-before-switchover",
+            Capability::Multifd => "multifd",
+            Capability::DirtyBitmaps => "dirty-bitmaps",
+            Capability::PostcopyBlocktime => "postcopy-blocktime",
+            Capability::LateBlockActivate => "late-block-activate",
+            Capability::ValidateUuid => "validate-uuid",
+            Capability::ZeroCopySend => "zero-copy-send",
+            Capability::PostcopyPreempt => "postcopy-preempt",
+            Capability::SwitchoverAck => "switchover-ack",
+            Capability::DirtyLimit => "dirty-limit",
         }
     }
 }
@@ -53,7 +126,8 @@ impl Settings {
             Capability::XIgnoreShared => self.ignore_shared,
             Capability::PostcopyRam => self.postcopy_ram,
             Capability::MappedRam => self.mapped_ram,
-            Capability::XColo | Capability::BackgroundSnapshot => false,
+            Capability::Multifd => self.multifd,
+            _ => false,
         };
         Capability::ALL.into_iter().filter(on).collect()
     }
@@ -143,6 +217,7 @@ impl Guest {
         ));
         false
     }
+
     /// Whether none of those that are on is one (`migrate_caps_allow_external_ram`).
     pub fn migrate_caps_allow_external_ram(&mut self, idstr: &str) -> bool {
         self.caps_allow_external_ram(&self.settings.capabilities(), idstr)

@@ -7,6 +7,7 @@
 //! region.
 
 pub mod bits;
+pub mod capabilities;
 pub mod configuration;
 pub mod dirtyrate;
 pub mod external;
@@ -22,6 +23,7 @@ mod tests;
 use crate::address::TARGET_PAGE_SIZE as PAGE;
 use crate::ram::{self, Kind, Mode};
 use bits::Bits;
+use capabilities::Checks;
 use configuration::{MACHINE, SaveState};
 use serde::{Deserialize, Serialize};
 
@@ -83,8 +85,10 @@ pub struct Tree {
     pub frees_loaded: bool,
     /// A hint is told to the memory region, too.
     pub clears_region: bool,
-    /// `MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT` is among the capabilities that are refused.
+    /// There is the capability `background-snapshot`.
     pub background_snapshot: bool,
+    /// What `migrate_caps_check` looks at.
+    pub checks: Checks,
     /// `multifd_queue_page` hands pages on to `multifd_send_pages` of its own file: before 9.0.
     pub queues: bool,
     /// What a packet has.

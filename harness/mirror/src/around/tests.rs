@@ -1,5 +1,7 @@
 //! What the mirror does on its own, one thing at a time.
 
+mod capabilities;
+
 use super::external::{Capability, NAME};
 use super::file::{Input, Output, TURNS};
 use super::load::RAM_SAVE_FLAG_MULTIFD_FLUSH;
