@@ -163,6 +163,9 @@ void pcram_add(const struct pcram_block *it)
     block->mr->addr = it->addr;
     strcpy(block->idstr, it->idstr);
     block->host = memory + it->host;
+    block->offset = it->host;
+    /* Its number stands for the file that a block of this kind has */
+    block->fd = it->kind == 2 || it->kind == 4 ? used - 1 : -1;
     block->used_length = it->used_length;
     block->max_length = it->max_length;
     block->page_size = it->page_size;

@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,7 +129,7 @@ static MigrationIncomingState the_incoming;
 #define migrate_get_current() (&the_migration)
 #define migration_incoming_get_current() (&the_incoming)
 
-struct MemoryRegion { uint64_t addr, size; };
+struct MemoryRegion { uint64_t addr, size; bool readonly; };
 #define memory_region_size(mr) ((mr)->size)
 #define memory_region_set_size(mr, bytes) ((mr)->size = (bytes))
 #define cpu_physical_memory_clear_dirty_range(...) ((void)0)

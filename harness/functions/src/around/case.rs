@@ -185,6 +185,13 @@ pub enum Step {
         /// The block.
         name: Name,
     },
+    /// `ram_block_format`.
+    Format {
+        /// The host tells which file is behind a descriptor.
+        links: bool,
+        /// The block that the guest only reads.
+        readonly: Option<u8>,
+    },
     /// `migrate_caps_check`.
     CapsCheck(CapsCheck),
     /// `multifd_recv_unfill_packet` and what it has become.

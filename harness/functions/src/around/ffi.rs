@@ -55,6 +55,7 @@ pub struct Functions {
     save_header: unsafe extern "C" fn(*mut File),
     sample: unsafe extern "C" fn(u64, i64, *const Written, c_int, c_int),
     hint: unsafe extern "C" fn(u64, u64),
+    format: unsafe extern "C" fn(bool, c_int),
     caps_check: unsafe extern "C" fn(*const bool, *mut bool, *const bool) -> i64,
     receive: unsafe extern "C" fn(*mut u8) -> i64,
     queue: Option<unsafe extern "C" fn(*mut File, c_int, u64) -> i64>,
@@ -123,6 +124,7 @@ impl Load for Functions {
                 save_header: *library.get(b"pcram_save_header")?,
                 sample: *library.get(b"pcram_sample")?,
                 hint: *library.get(b"pcram_hint")?,
+                format: *library.get(b"pcram_format")?,
                 caps_check: *library.get(b"pcram_caps_check")?,
                 receive: *library.get(b"pcram_receive")?,
                 queue: library.get(b"pcram_queue").ok().map(|queue| *queue),
@@ -277,6 +279,12 @@ impl Functions {
     pub unsafe fn hint(&mut self, at: u64, length: u64) {
         // SAFETY: as the caller promises.
         unsafe { (self.hint)(at, length) }
+    }
+
+    /// `ram_block_format`.
+    pub fn format(&mut self, links: bool, readonly: Option<usize>) {
+        // SAFETY: there is room for so many lines, or it aborts.
+        unsafe { (self.format)(links, readonly.map_or(-1, |block| block as c_int)) }
     }
 
     /// `migrate_caps_check`.

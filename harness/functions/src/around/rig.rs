@@ -10,6 +10,7 @@ use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::around::dirtyrate::DirtyStat;
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::file::{Input, Output};
+use pcram_mirror::around::info::Host;
 use pcram_mirror::around::{Block, Guest, Tree, Undefined};
 use pcram_mirror::v1_0::Property;
 
@@ -161,6 +162,13 @@ impl Rig<'_> {
                 };
                 let written: Vec<_> = written.iter().map(page).collect();
                 return self.sample((*rate).into(), (*seconds).into(), &written, cut);
+            }
+            Step::Format { links, readonly } => {
+                let (links, readonly) = (*links, readonly.map(block));
+                let base = self.memory.c.as_ptr().addr() as u64;
+                let text = self.guest.ram_block_format(&Host { base, links, readonly });
+                self.guest.said.push(text);
+                self.c(|functions| functions.format(links, readonly));
             }
             Step::CapsCheck(CapsCheck { on, new, answers }) => {
                 let mirror = self.guest.migrate_caps_check(on, new, answers);

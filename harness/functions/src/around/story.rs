@@ -101,6 +101,11 @@ fn words(case: &Case, step: &Step) -> String {
             };
             format!("{asked}, beside {}", named(case, *name))
         }
+        Step::Format { links, readonly } => {
+            let links = if *links { "" } else { ", on a host that names no files" };
+            let readonly = readonly.map_or(String::new(), |at| format!(", {} ROM", block(&at)));
+            format!("all blocks are printed{readonly}{links}")
+        }
         Step::CapsCheck(CapsCheck { on, new, answers }) => format!(
             "the capabilities {new:?} are set where {on:?} are on, and there is {answers:?}"
         ),

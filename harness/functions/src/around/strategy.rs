@@ -112,6 +112,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Warn),
         1 => (option::weighted(0.7, vec(capability(), 0..3)), name())
             .prop_map(|(caps, name)| Step::Caps { caps, name }),
+        1 => (weighted(0.7), option::weighted(0.5, byte()))
+            .prop_map(|(links, readonly)| Step::Format { links, readonly }),
         4 => caps_check(),
         3 => packet().prop_map(Step::Receive),
         3 => (byte(), number()).prop_map(|(block, page)| Step::Queue { block: block % 2, page }),

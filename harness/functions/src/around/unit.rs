@@ -31,7 +31,7 @@ pub const FILES: [&str; 21] = [
     "softmmu/physmem.c",
     "system/physmem.c",
 ];
-/// Behind all others: `strpadcpy`.
+/// Behind all others: `strpadcpy`, `size_to_str`.
 const UTIL: &str = "util/cutils.c";
 
 const BEFORE: &str = concat!(
@@ -40,6 +40,7 @@ const BEFORE: &str = concat!(
     include_str!("../../c/around/stream.h"),
     include_str!("../../c/around/capabilities.h"),
     include_str!("../../c/around/dirtyrate.h"),
+    include_str!("../../c/around/info.h"),
     include_str!("../../c/put.h"),
 );
 const AFTER: &str = concat!(
@@ -48,6 +49,7 @@ const AFTER: &str = concat!(
     include_str!("../../c/around/after.c"),
     include_str!("../../c/around/capabilities.c"),
     include_str!("../../c/around/dirtyrate.c"),
+    include_str!("../../c/around/info.c"),
     include_str!("../../c/around/view.c")
 );
 
@@ -174,6 +176,14 @@ const SECTION: &[&str] = &[
     "configuration_post_load",
 ];
 const SOME_SECTION: &[&str] = &["configuration_post_save"];
+/// Of these, `iec_binary_prefix` is new in 7.0, and one of the last two is in each tree.
+const SOME_INFO: &[&str] = &[
+    "iec_binary_prefix",
+    "size_to_str",
+    "ram_block_file_name",
+    "ram_block_dump",
+    "ram_block_format",
+];
 const HEADER: &[&str] = &["qemu_savevm_state_header", "qemu_loadvm_state_header"];
 const MULTIFD: &[&str] = &["multifd_ram_page_size", "multifd_ram_page_count"];
 const MORE_MULTIFD: &[&str] = &["multifd_ram_unfill_packet", "multifd_recv_unfill_packet_header"];
@@ -243,6 +253,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         it if it.contains("MIGRATION_CAPABILITY_COMPRESS") => Checks::Compress,
         _ => Checks::Postcopy,
     };
+    let info = pool.some(SOME_INFO)?;
     let tree = Tree {
         ram: ram::Tree { steps_back: false, ..pool.ignores(&asked) },
         mapped_ram: pool.has("parse_ramblock_mapped_ram"),
@@ -256,6 +267,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         save_error: header.contains("vmdesc, &local_err"),
         post_save: pool.has("configuration_post_save"),
         frees_loaded: section.contains("g_free((void *)state->name)"),
+        tells_host: info.contains("\"HVA\""),
         clears_region: load.contains("migration_clear_memory_region_dirty_bitmap_range(block"),
         background_snapshot: capabilities.contains("MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT"),
         checks,
@@ -277,6 +289,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         set("PCRAM_POST_SAVE", tree.post_save),
         set("PCRAM_KEEPS_REFUSED", tree.keeps_refused),
         set("PCRAM_HEADER_ERROR", tree.header_error),
+        set("PCRAM_DUMPS", pool.has("ram_block_dump")),
         set("PCRAM_CAPS_LISTED", checks < Checks::Started),
         set("PCRAM_PACKETS_USED", used),
         set("PCRAM_PACKETS_ZERO", packets == Packets::Zero),
@@ -304,6 +317,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         capabilities,
         section,
         header,
+        info,
         rate,
         pool.some(&["has_samples"])?,
         pool.all(&[calculate])?,

@@ -68,6 +68,7 @@ fn a_story_names_what_its_steps_find() {
                 zero: vec![],
                 damage: Some(Wrong::Normal(5)),
             }),
+            Step::Format { links: false, readonly: Some(3) },
             Step::CapsCheck(CapsCheck {
                 on: vec![Capability::Multifd],
                 new: vec![Capability::XColo],
@@ -89,6 +90,7 @@ fn a_story_names_what_its_steps_find() {
              knows, with this guest's list of external blocks without its entry 0 and a block of 3 \
              letters that is not there",
             "a packet comes with the pages [1] of block1, the zero ones [], with Normal(5)",
+            "all blocks are printed, block1 ROM, on a host that names no files",
             "the capabilities [XColo] are set where [Multifd] are on, and there is [Kvm]",
         ]
     );

@@ -2,7 +2,7 @@
 //! refuses and loads.
 //!
 //! Mirrors migration/ram.c, migration/savevm.c, migration/options.c (before 8.0, migration/migration.c),
-//! migration/multifd*.c and migration/dirtyrate.c. What QEMU reports is kept as text ([`Guest::said`]);
+//! migration/multifd*.c, migration/dirtyrate.c and, of physmem.c, `info ramblock`. What QEMU reports is kept as text ([`Guest::said`]);
 //! in brackets beside it stands what is asked of the rest of QEMU: of RDMA, of multifd, of a memory
 //! region.
 
@@ -13,6 +13,7 @@ pub mod dirtyrate;
 pub mod external;
 pub mod file;
 pub mod hint;
+pub mod info;
 pub mod load;
 pub mod mapped_ram;
 pub mod multifd;
@@ -83,6 +84,8 @@ pub struct Tree {
     pub post_save: bool,
     /// `configuration_post_load` frees what was loaded.
     pub frees_loaded: bool,
+    /// `info ramblock` tells where a block is on the host, and whether the guest only reads it.
+    pub tells_host: bool,
     /// A hint is told to the memory region, too.
     pub clears_region: bool,
     /// There is the capability `background-snapshot`.

@@ -1,6 +1,7 @@
 //! What the mirror does on its own, one thing at a time.
 
 mod capabilities;
+mod info;
 
 use super::external::{Capability, NAME};
 use super::file::{Input, Output, TURNS};

@@ -129,3 +129,25 @@ fn each_damage_to_what_checks_capabilities_is_seen() {
         ],
     );
 }
+
+#[test]
+fn each_damage_to_what_prints_blocks_is_seen() {
+    each_is_seen(
+        "10.0",
+        &[
+            ("if (block->fd < 0) {", "if (0) {"),
+            ("if (block->fd < 0) {", "if (1) {"),
+            ("/proc/self/fd/%d\", block->fd", "/proc/self/fd/%d\", 1"),
+            ("size_to_str(block->page_size)", "size_to_str(TARGET_PAGE_SIZE)"),
+            ("(uint64_t)block->offset,", "(uint64_t)block->used_length,"),
+            ("(uint64_t)block->max_length,\n", "(uint64_t)block->used_length,\n"),
+            ("(uint64_t)(uintptr_t)block->host,", "(uint64_t)block->offset,"),
+            ("block->mr->readonly ? \"ro\" : \"rw\"", "\"rw\""),
+            ("file ? \" \" : \"\", file ?: \"\"", "\" \", file ?: \"\""),
+            ("file ? \" \" : \"\", file ?: \"\"", "\"\", \"\""),
+            ("\"HVA\", \"RO\", \"File\"", "\"HVA\", \"RO\", \"\""),
+        ],
+    );
+    each_is_seen("7.2", &[("file ? \" \" : \"\", file ?: \"\"", "\"\", \"\"")]);
+    each_is_seen("5.2", &[("file ? \" \" : \"\", file ?: \"\"", "\"\", \"\"")]);
+}
