@@ -302,11 +302,6 @@ void pcram_save_file_bmap(QEMUFile *f)
 #endif
 
 #ifdef PCRAM_EXTERNAL
-void pcram_warn(const char *snapshot)
-{
-    external_ram_warn(snapshot);
-}
-
 /* Those that are on, where none are given */
 int64_t pcram_caps(const bool *caps, const char *idstr)
 {

@@ -4,6 +4,7 @@ use super::sent::{CapsCheck, Configuration, Damage, Item, Packet, Section};
 use crate::lockstep::{self, Changes};
 use pcram_mirror::around::Settings;
 use pcram_mirror::around::external::Capability;
+use pcram_mirror::around::snapshot::Snapshot;
 use pcram_mirror::ram::Kind;
 use proptest::strategy::Strategy;
 use serde::{Deserialize, Serialize};
@@ -176,8 +177,6 @@ pub enum Step {
         /// The block that loses a page meanwhile, where it has more than one.
         cut: Option<u8>,
     },
-    /// `external_ram_warn`.
-    Warn,
     /// `caps_allow_external_ram`.
     Caps {
         /// The capabilities; else those that are on (`migrate_caps_allow_external_ram`).
@@ -185,6 +184,8 @@ pub enum Step {
         /// The block.
         name: Name,
     },
+    /// `save_snapshot`.
+    Snapshot(Snapshot),
     /// `ram_block_format`.
     Format {
         /// The host tells which file is behind a descriptor.

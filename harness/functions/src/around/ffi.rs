@@ -5,6 +5,7 @@ use crate::lockstep::{Load, STREAM};
 use libloading::{Library, Symbol};
 use pcram_mirror::around::capabilities::Answer;
 use pcram_mirror::around::external::Capability;
+use pcram_mirror::around::snapshot::Snapshot;
 use pcram_mirror::around::{self, Block, multifd};
 use pcram_mirror::ram::{Kind, Mode};
 use std::ffi::{CString, c_char, c_int};
@@ -36,6 +37,15 @@ struct Written {
     page: i32,
 }
 
+/// `struct pcram_snapshot` of snapshot.h.
+#[repr(C)]
+struct RawSnapshot {
+    named: i32,
+    overwrite: i32,
+    replay: i32,
+    fails: i32,
+}
+
 /// What a call that reads a stream gives: what it returns, where it ended, and the file's error.
 pub type Read = (i64, u64, i32);
 
@@ -55,6 +65,7 @@ pub struct Functions {
     save_header: unsafe extern "C" fn(*mut File),
     sample: unsafe extern "C" fn(u64, i64, *const Written, c_int, c_int),
     hint: unsafe extern "C" fn(u64, u64),
+    snapshot: unsafe extern "C" fn(*const RawSnapshot) -> i64,
     format: unsafe extern "C" fn(bool, c_int),
     caps_check: unsafe extern "C" fn(*const bool, *mut bool, *const bool) -> i64,
     receive: unsafe extern "C" fn(*mut u8) -> i64,
@@ -76,7 +87,6 @@ struct Mapped {
 
 /// Of trees that have the series.
 struct External {
-    warn: unsafe extern "C" fn(*const c_char),
     caps: unsafe extern "C" fn(*const bool, *const c_char) -> i64,
 }
 
@@ -105,11 +115,8 @@ impl Load for Functions {
                 }),
                 false => None,
             };
-            let external = match has(b"pcram_warn") {
-                true => Some(External {
-                    warn: *library.get(b"pcram_warn")?,
-                    caps: *library.get(b"pcram_caps")?,
-                }),
+            let external = match has(b"pcram_caps") {
+                true => Some(External { caps: *library.get(b"pcram_caps")? }),
                 false => None,
             };
             Ok(Functions {
@@ -124,6 +131,7 @@ impl Load for Functions {
                 save_header: *library.get(b"pcram_save_header")?,
                 sample: *library.get(b"pcram_sample")?,
                 hint: *library.get(b"pcram_hint")?,
+                snapshot: *library.get(b"pcram_snapshot")?,
                 format: *library.get(b"pcram_format")?,
                 caps_check: *library.get(b"pcram_caps_check")?,
                 receive: *library.get(b"pcram_receive")?,
@@ -281,6 +289,18 @@ impl Functions {
         unsafe { (self.hint)(at, length) }
     }
 
+    /// `save_snapshot`.
+    pub fn snapshot(&mut self, it: &Snapshot) -> i64 {
+        let raw = RawSnapshot {
+            named: it.named.into(),
+            overwrite: it.overwrite.into(),
+            replay: it.replay.into(),
+            fails: it.fails.map_or(-1, |it| it as i32),
+        };
+        // SAFETY: it is copied, and nothing but the said stand-ins is asked.
+        unsafe { (self.snapshot)(&raw) }
+    }
+
     /// `ram_block_format`.
     pub fn format(&mut self, links: bool, readonly: Option<usize>) {
         // SAFETY: there is room for so many lines, or it aborts.
@@ -337,15 +357,6 @@ impl Functions {
         if let Some(mapped) = &self.mapped {
             // SAFETY: where there is no bitmap, the file has an error.
             unsafe { (mapped.save_file_bmap)(&mut *self.file) }
-        }
-    }
-
-    /// `external_ram_warn`.
-    pub fn warn(&mut self, snapshot: &str) {
-        let name = CString::new(snapshot).expect("the name of a snapshot has no NUL");
-        if let Some(external) = &self.external {
-            // SAFETY: the name is only read.
-            unsafe { (external.warn)(name.as_ptr()) }
         }
     }
 

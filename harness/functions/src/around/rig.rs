@@ -1,6 +1,6 @@
 //! One guest, through the mirror and, where they are at hand, through the functions.
 
-use super::case::{Case, Step};
+use super::case::{Case, Name, Step};
 use super::ffi::Functions;
 use super::memory::Memory;
 use super::sent::CapsCheck;
@@ -13,9 +13,6 @@ use pcram_mirror::around::file::{Input, Output};
 use pcram_mirror::around::info::Host;
 use pcram_mirror::around::{Block, Guest, Tree, Undefined};
 use pcram_mirror::v1_0::Property;
-
-/// The name of the snapshot that is warned of.
-const SNAPSHOT: &str = "s";
 
 /// Runs a case. Without functions, only the mirror runs and the property is watched.
 ///
@@ -163,6 +160,11 @@ impl Rig<'_> {
                 let written: Vec<_> = written.iter().map(page).collect();
                 return self.sample((*rate).into(), (*seconds).into(), &written, cut);
             }
+            Step::Snapshot(it) => {
+                let mirror = self.guest.save_snapshot(it);
+                let c = self.c(|functions| functions.snapshot(it));
+                self.same("save_snapshot()", c, mirror.into())?;
+            }
             Step::Format { links, readonly } => {
                 let (links, readonly) = (*links, readonly.map(block));
                 let base = self.memory.c.as_ptr().addr() as u64;
@@ -176,7 +178,7 @@ impl Rig<'_> {
                 self.same("migrate_caps_check()", c, mirror.into())?;
             }
             Step::Header { .. } => self.header(&header::header(self.case, &self.guest, step))?,
-            _ if tree.ram.external => self.external(step)?,
+            Step::Caps { caps, name } if tree.ram.external => self.caps(caps.as_deref(), *name)?,
             // The tree has nothing of it.
             _ => {}
         }
@@ -289,26 +291,16 @@ impl Rig<'_> {
     }
 
     /// What only the series has.
-    fn external(&mut self, step: &Step) -> Result<(), Difference> {
-        match step {
-            Step::Warn => {
-                self.guest.external_ram_warn(SNAPSHOT);
-                self.c(|functions| functions.warn(SNAPSHOT));
-            }
-            Step::Caps { caps, name } => {
-                let name = self.case.name(*name);
-                let idstr = String::from_utf8_lossy(&name);
-                let mirror = match caps {
-                    Some(caps) => self.guest.caps_allow_external_ram(caps, &idstr),
-                    None => self.guest.migrate_caps_allow_external_ram(&idstr),
-                };
-                let set = caps.as_ref().map(|caps| Capability::each(caps));
-                let c = self.c(|functions| functions.caps(set, &name)).flatten();
-                self.same("caps_allow_external_ram()", c, mirror.into())?;
-            }
-            _ => {}
-        }
-        Ok(())
+    fn caps(&mut self, caps: Option<&[Capability]>, name: Name) -> Result<(), Difference> {
+        let name = self.case.name(name);
+        let idstr = String::from_utf8_lossy(&name);
+        let mirror = match caps {
+            Some(caps) => self.guest.caps_allow_external_ram(caps, &idstr),
+            None => self.guest.migrate_caps_allow_external_ram(&idstr),
+        };
+        let set = caps.map(Capability::each);
+        let c = self.c(|functions| functions.caps(set, &name)).flatten();
+        self.same("caps_allow_external_ram()", c, mirror.into())
     }
 
     /// What one step let by, against what is promised of all.

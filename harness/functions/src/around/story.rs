@@ -5,6 +5,7 @@ use super::sent::{
     CapsCheck, Configuration, Content, Damage, Entry, Header, Item, Listed, Packet, Section,
 };
 use pcram_mirror::around::Settings;
+use pcram_mirror::around::snapshot::Snapshot;
 
 /// The guest, and each step, a line each.
 pub fn tell(case: &Case) -> Vec<String> {
@@ -93,13 +94,19 @@ fn words(case: &Case, step: &Step) -> String {
                  {written} is written{cut}"
             )
         }
-        Step::Warn => "a snapshot was made".to_owned(),
         Step::Caps { caps, name } => {
             let asked = match caps {
                 Some(caps) => format!("the capabilities {caps:?} are asked for"),
                 None => "the capabilities that are on are looked at".to_owned(),
             };
             format!("{asked}, beside {}", named(case, *name))
+        }
+        Step::Snapshot(Snapshot { named, overwrite, replay, fails }) => {
+            let name = if *named { "with a name" } else { "without a name" };
+            let more = [(*overwrite, ", over another"), (*replay, ", of a guest that is recorded")];
+            let more: String = more.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+            let fails = fails.map_or(String::new(), |it| format!(", where {it:?} goes wrong"));
+            format!("a snapshot is made {name}{more}{fails}")
         }
         Step::Format { links, readonly } => {
             let links = if *links { "" } else { ", on a host that names no files" };

@@ -10,6 +10,7 @@ use pcram_mirror::around::capabilities::Answer;
 use pcram_mirror::around::configuration::{QEMU_VM_FILE_VERSION, QEMU_VM_FILE_VERSION_COMPAT};
 use pcram_mirror::around::external::Capability;
 use pcram_mirror::around::multifd::PAGES;
+use pcram_mirror::around::snapshot::{Fails, Snapshot};
 use pcram_mirror::ram::{Kind, Mode};
 use proptest::bool::weighted;
 use proptest::collection::vec;
@@ -109,9 +110,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::SaveHeader),
         5 => header(),
         2 => sample(),
-        1 => Just(Step::Warn),
         1 => (option::weighted(0.7, vec(capability(), 0..3)), name())
             .prop_map(|(caps, name)| Step::Caps { caps, name }),
+        2 => snapshot(),
         1 => (weighted(0.7), option::weighted(0.5, byte()))
             .prop_map(|(links, readonly)| Step::Format { links, readonly }),
         4 => caps_check(),
@@ -185,6 +186,15 @@ fn configuration() -> impl Strategy<Value = Configuration> {
 /// A capability, more often one that external RAM or a section asks for.
 fn capability() -> impl Strategy<Value = Capability> {
     prop_oneof![3 => select(&Capability::ALL[..5]), 1 => select(&Capability::ALL[..])]
+}
+
+fn snapshot() -> impl Strategy<Value = Step> {
+    let fails = option::weighted(0.7, select(&Fails::ALL[..]));
+    (weighted(0.8), any::<bool>(), weighted(0.2), fails).prop_map(
+        |(named, overwrite, replay, fails)| {
+            Step::Snapshot(Snapshot { named, overwrite, replay, fails })
+        },
+    )
 }
 
 fn caps_check() -> impl Strategy<Value = Step> {

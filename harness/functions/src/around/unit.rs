@@ -41,6 +41,7 @@ const BEFORE: &str = concat!(
     include_str!("../../c/around/capabilities.h"),
     include_str!("../../c/around/dirtyrate.h"),
     include_str!("../../c/around/info.h"),
+    include_str!("../../c/around/snapshot.h"),
     include_str!("../../c/put.h"),
 );
 const AFTER: &str = concat!(
@@ -50,6 +51,7 @@ const AFTER: &str = concat!(
     include_str!("../../c/around/capabilities.c"),
     include_str!("../../c/around/dirtyrate.c"),
     include_str!("../../c/around/info.c"),
+    include_str!("../../c/around/snapshot.c"),
     include_str!("../../c/around/view.c")
 );
 
@@ -176,7 +178,7 @@ const SECTION: &[&str] = &[
     "configuration_post_load",
 ];
 const SOME_SECTION: &[&str] = &["configuration_post_save"];
-/// Of these, `iec_binary_prefix` is new in 7.0, and one of the last two is in each tree.
+/// Of the last two, each tree has one.
 const SOME_INFO: &[&str] = &[
     "iec_binary_prefix",
     "size_to_str",
@@ -254,6 +256,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         _ => Checks::Postcopy,
     };
     let info = pool.some(SOME_INFO)?;
+    let snapshot = pool.all(&["save_snapshot"])?;
     let tree = Tree {
         ram: ram::Tree { steps_back: false, ..pool.ignores(&asked) },
         mapped_ram: pool.has("parse_ramblock_mapped_ram"),
@@ -268,6 +271,9 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         post_save: pool.has("configuration_post_save"),
         frees_loaded: section.contains("g_free((void *)state->name)"),
         tells_host: info.contains("\"HVA\""),
+        old_snapshot: !snapshot.contains("overwrite"),
+        asks_capabilities: snapshot.contains("migrate_can_snapshot("),
+        stores_global_state: snapshot.contains("ret = global_state_store()"),
         clears_region: load.contains("migration_clear_memory_region_dirty_bitmap_range(block"),
         background_snapshot: capabilities.contains("MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT"),
         checks,
@@ -290,6 +296,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         set("PCRAM_KEEPS_REFUSED", tree.keeps_refused),
         set("PCRAM_HEADER_ERROR", tree.header_error),
         set("PCRAM_DUMPS", pool.has("ram_block_dump")),
+        set("PCRAM_OLD_SNAPSHOT", tree.old_snapshot),
         set("PCRAM_CAPS_LISTED", checks < Checks::Started),
         set("PCRAM_PACKETS_USED", used),
         set("PCRAM_PACKETS_ZERO", packets == Packets::Zero),
@@ -318,6 +325,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Tree>>,
         section,
         header,
         info,
+        snapshot,
         rate,
         pool.some(&["has_samples"])?,
         pool.all(&[calculate])?,

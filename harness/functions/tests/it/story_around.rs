@@ -8,6 +8,7 @@ use pcram_functions::around::story::tell;
 use pcram_mirror::around::Settings;
 use pcram_mirror::around::capabilities::Answer;
 use pcram_mirror::around::external::Capability;
+use pcram_mirror::around::snapshot::{Fails, Snapshot};
 use pcram_mirror::ram::{Kind, Mode};
 
 #[test]
@@ -68,6 +69,12 @@ fn a_story_names_what_its_steps_find() {
                 zero: vec![],
                 damage: Some(Wrong::Normal(5)),
             }),
+            Step::Snapshot(Snapshot {
+                named: true,
+                overwrite: true,
+                replay: false,
+                fails: Some(Fails::Open),
+            }),
             Step::Format { links: false, readonly: Some(3) },
             Step::CapsCheck(CapsCheck {
                 on: vec![Capability::Multifd],
@@ -90,6 +97,7 @@ fn a_story_names_what_its_steps_find() {
              knows, with this guest's list of external blocks without its entry 0 and a block of 3 \
              letters that is not there",
             "a packet comes with the pages [1] of block1, the zero ones [], with Normal(5)",
+            "a snapshot is made with a name, over another, where Open goes wrong",
             "all blocks are printed, block1 ROM, on a host that names no files",
             "the capabilities [XColo] are set where [Multifd] are on, and there is [Kvm]",
         ]

@@ -15,7 +15,7 @@ pub struct Host {
 }
 
 impl Guest {
-    /// The table of all blocks (`ram_block_format`; before 7.0, `ram_block_dump`).
+    /// The table of all blocks (`ram_block_format`; before 6.2, `ram_block_dump`).
     pub fn ram_block_format(&self, host: &Host) -> Vec<u8> {
         let Host { base, readonly, .. } = *host;
         let told = self.tree.tells_host;

@@ -18,6 +18,7 @@ pub mod load;
 pub mod mapped_ram;
 pub mod multifd;
 pub mod queue;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -86,6 +87,12 @@ pub struct Tree {
     pub frees_loaded: bool,
     /// `info ramblock` tells where a block is on the host, and whether the guest only reads it.
     pub tells_host: bool,
+    /// `save_snapshot` returns an errno, and takes a name for granted: 5.2.
+    pub old_snapshot: bool,
+    /// `save_snapshot` asks whether the capabilities go with it.
+    pub asks_capabilities: bool,
+    /// `save_snapshot` may fail at `global_state_store`, and starts the guest again itself.
+    pub stores_global_state: bool,
     /// A hint is told to the memory region, too.
     pub clears_region: bool,
     /// There is the capability `background-snapshot`.

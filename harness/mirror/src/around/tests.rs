@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod info;
+mod snapshot;
 
 use super::external::{Capability, NAME};
 use super::file::{Input, Output, TURNS};

@@ -151,3 +151,61 @@ fn each_damage_to_what_prints_blocks_is_seen() {
     each_is_seen("7.2", &[("file ? \" \" : \"\", file ?: \"\"", "\"\", \"\"")]);
     each_is_seen("5.2", &[("file ? \" \" : \"\", file ?: \"\"", "\"\", \"\"")]);
 }
+
+#[test]
+fn each_damage_to_what_makes_a_snapshot_is_seen() {
+    each_is_seen(
+        "10.0",
+        &[
+            ("if (migration_is_blocked(errp)) {", "if (0) {"),
+            ("if (!replay_can_snapshot()) {", "if (0) {"),
+            ("if (!bdrv_all_can_snapshot(has_devices, devices, errp)) {", "if (0) {"),
+            ("        if (overwrite) {", "        if (1) {"),
+            ("            if (ret2 < 0) {", "            if (0) {"),
+            ("if (ret2 == 1) {", "if (0) {"),
+            ("    global_state_store();\n", ""),
+            ("vm_stop(RUN_STATE_SAVE_VM);", ""),
+            ("bdrv_drain_all_begin();", ""),
+            ("if (replay_mode != REPLAY_MODE_NONE) {", "if (0) {"),
+            ("    if (ret < 0) {\n        goto the_end;", "    if (0) {\n        goto the_end;"),
+            ("    if (ret2 < 0) {\n        ret = ret2;", "    if (0) {\n        ret = ret2;"),
+            (
+                "bdrv_all_delete_snapshot(sn->name, has_devices, devices, NULL);\n        goto",
+                "goto",
+            ),
+            ("devices, NULL);\n        goto the_end;", "devices, NULL);"),
+            ("    external_ram_warn(sn->name);", ""),
+            ("    external_ram_warn(sn->name);", "external_ram_warn(name);"),
+            ("bdrv_drain_all_end();", ""),
+            ("vm_resume(saved_state);", ""),
+            ("    return ret == 0;", "    return true;"),
+        ],
+    );
+    each_is_seen(
+        "10.2",
+        &[
+            ("if (!migrate_can_snapshot(errp)) {", "if (0) {"),
+            ("    external_ram_warn(sn->name);", ""),
+        ],
+    );
+    each_is_seen(
+        "7.2",
+        &[
+            ("    ret = global_state_store();\n", "    ret = global_state_store() * 0;\n"),
+            ("    external_ram_warn(sn->name);", ""),
+            ("    if (saved_vm_running) {", "    if (1) {"),
+        ],
+    );
+    each_is_seen(
+        "5.2",
+        &[
+            (
+                "ret = bdrv_snapshot_find(bs, old_sn, name);",
+                "bdrv_snapshot_find(bs, old_sn, name);",
+            ),
+            ("pstrcpy(sn->id_str, sizeof(sn->id_str), old_sn->id_str);", ""),
+            ("ret = bdrv_all_create_snapshot(", "bdrv_all_create_snapshot("),
+            ("    external_ram_warn(sn->name);", ""),
+        ],
+    );
+}
