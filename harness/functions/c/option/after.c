@@ -21,6 +21,17 @@ static void ask(void)
     error_report_err(err);
 }
 
+/* The first thread of a processor */
+static void begin(void)
+{
+    int mode = the_start->detached ? QEMU_THREAD_DETACHED : QEMU_THREAD_JOINABLE;
+    QemuThread thread;
+
+    attributes = 0;
+    qemu_thread_create(&thread, "CPU 0", runs_a_cpu, &the_cpu, mode);
+    assert(the_did->begun && attributes == 0);
+}
+
 static QemuOptsList *qemu_find_opts(const char *name)
 {
     assert(the_opts && !strcmp(the_opts->name, name));
@@ -78,6 +89,7 @@ static void run(void)
         ask();
     }
     pstrcpy(the_did->file, sizeof(the_did->file), ram_block_file_name(&the_block) ?: "");
+    begin();
 }
 
 static void report_fault(void *addr)
@@ -164,6 +176,9 @@ static void go_on(void)
 {
     bool is_mapped = the_did->came == MAPPED && the_fd >= 0;
 
+    if (the_did->came == ABORTED) {
+        return;
+    }
     if (the_start->fault && is_mapped && ftruncate(the_fd, the_start->cut_to)) {
         strcpy(the_did->told, "cannot cut the file short");
     }
@@ -196,8 +211,10 @@ void pcram_start(const struct pcram_start *start, struct pcram_did *did)
     the_fd = -1;
     memset(did, 0, offsetof(struct pcram_did, said));
     did->said[0] = did->told[0] = did->path[0] = did->file[0] = '\0';
+    block(start->blocked);
     until_it_ends(run);
     until_it_ends(go_on);
+    did->blocked = blocked();
     if (the_fd >= 0) {
         (close)(the_fd);
     }

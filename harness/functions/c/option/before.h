@@ -38,6 +38,9 @@ struct pcram_start {
     /* The number of a pcram_mirror::option::sigbus::SiCode */
     uint32_t si_code;
     uint8_t cpu, kvm_fails;
+    /* A pcram_mirror::option::thread::Thread, and of what the caller has blocked, the bits of a Mask */
+    uint8_t detached, thread_fails;
+    uint32_t blocked;
 };
 
 /* pcram_functions::option::ffi::RawDid */
@@ -45,8 +48,10 @@ struct pcram_did {
     uint64_t came;
     uint64_t opened, closed;
     uint64_t bytes, freed;
-    uint8_t shared, named, external, unblocks;
+    uint8_t shared, named, external;
     uint8_t asked, raised;
+    uint8_t begun, detached;
+    uint32_t blocked, begun_blocked;
     char said[8192];
     char told[2048];
     char path[2048];
@@ -187,13 +192,57 @@ static inline ssize_t tell(int fd, const char *text, size_t size)
     return size;
 }
 
-static inline int unblock(int how, const sigset_t *set)
+/* What the main thread has blocked; the bits are pcram_mirror::option::thread::Signal */
+static const int signals[] = {
+    SIGILL, SIGBUS, SIGFPE, SIGSEGV, SIGIO, SIGALRM, SIGUSR1, SIGTERM
+};
+#define SIGNALS (sizeof(signals) / sizeof(*signals))
+static sigset_t the_mask;
+
+static void block(uint32_t bits)
 {
-    the_did->unblocks = how == SIG_UNBLOCK && sigismember(set, SIGBUS);
+    unsigned i;
+
+    sigemptyset(&the_mask);
+    for (i = 0; i < SIGNALS; i++) {
+        if (bits >> i & 1) {
+            sigaddset(&the_mask, signals[i]);
+        }
+    }
+}
+
+static uint32_t blocked(void)
+{
+    uint32_t bits = 0;
+    unsigned i;
+
+    for (i = 0; i < SIGNALS; i++) {
+        bits |= (uint32_t)sigismember(&the_mask, signals[i]) << i;
+    }
+    return bits;
+}
+
+static inline int set_mask(int how, const sigset_t *set, sigset_t *old)
+{
+    unsigned i;
+
+    if (old) {
+        *old = the_mask;
+    }
+    if (how == SIG_SETMASK) {
+        the_mask = *set;
+        return 0;
+    }
+    assert(how == SIG_UNBLOCK);
+    for (i = 0; i < SIGNALS; i++) {
+        if (sigismember(set, signals[i])) {
+            sigdelset(&the_mask, signals[i]);
+        }
+    }
     return 0;
 }
 
-#define pthread_sigmask(how, set, old) unblock(how, set)
+#define pthread_sigmask(how, set, old) set_mask(how, set, old)
 
 #define kvm_enabled() HAS(KVM)
 #define kvm_has_sync_mmu() (!HAS(NO_SYNC_MMU))

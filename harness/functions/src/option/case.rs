@@ -4,6 +4,7 @@ use super::ffi::MOST_GIVEN;
 use crate::lockstep::{self, Changes};
 use pcram_mirror::option::Setting;
 use pcram_mirror::option::sigbus::{SiCode, Sigbus};
+use pcram_mirror::option::thread::{Fails, Mask, Signal, Thread};
 use proptest::bool::weighted;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -34,6 +35,10 @@ pub struct Case {
     pub fault: Option<Fault>,
     /// Whether the backend goes, before the block is touched.
     pub ends: bool,
+    /// What the main thread has blocked.
+    pub blocked: Mask,
+    /// The thread that begins once the option is done with (5.2 and later).
+    pub thread: Thread,
 }
 
 impl lockstep::Case for Case {
@@ -81,13 +86,16 @@ impl lockstep::Case for Case {
             let fault =
                 (at, cut_to, sigbus).prop_map(|(at, cut_to, sigbus)| Fault { at, cut_to, sigbus });
             let fault = proptest::option::of(fault);
-            (files, fault, weighted(0.25)).prop_map(move |(files, fault, ends)| Case {
+            let all = (files, fault, weighted(0.25), blocked(), thread());
+            all.prop_map(move |(files, fault, ends, blocked, thread)| Case {
                 given: given.clone(),
                 ram_size,
                 files,
                 settings: settings.clone(),
                 fault,
                 ends,
+                blocked,
+                thread,
             })
         })
     }
@@ -115,6 +123,11 @@ impl lockstep::Case for Case {
         let mut all = Changes::of(self);
         all.add(|case| case.fault = None);
         all.add(|case| case.ends = false);
+        all.add(|case| case.thread.fails = None);
+        all.add(|case| case.thread.detached = false);
+        for signal in &self.blocked {
+            all.add(|case| _ = case.blocked.remove(signal));
+        }
         if let Some(fault) = self.fault {
             let sigbus = |sigbus| Some(Fault { sigbus, ..fault });
             all.add(|case| case.fault = sigbus(Sigbus { code: SiCode::Adrerr, ..fault.sigbus }));
@@ -156,6 +169,10 @@ impl Case {
         let mut lines = vec![
             format!("files in bytes: {}", files.collect::<Vec<_>>().join(", ")),
             format!("a machine with {} bytes of RAM, {:?}", self.ram_size, self.settings),
+            format!(
+                "signals that are blocked: {:?}; then begins a {:?}",
+                self.blocked, self.thread
+            ),
         ];
         lines.extend(self.given.iter().map(|text| format!("-pcram-file {text:?}")));
         if self.ends {
@@ -168,6 +185,23 @@ impl Case {
         }));
         lines
     }
+}
+
+/// What the main thread has blocked: as in QEMU, or anything.
+fn blocked() -> impl Strategy<Value = Mask> {
+    prop_oneof![
+        3 => Just(Mask::from([Signal::Bus, Signal::Io, Signal::Alrm])),
+        1 => btree_set(select(&Signal::ALL[..]), 0..Signal::ALL.len()),
+    ]
+}
+
+/// A thread, which mostly begins.
+fn thread() -> impl Strategy<Value = Thread> {
+    let fails = prop_oneof![
+        16 => Just(None),
+        1 => select(&[Fails::Attribute, Fails::Create][..]).prop_map(Some),
+    ];
+    (any::<bool>(), fails).prop_map(|(detached, fails)| Thread { detached, fails })
 }
 
 /// What stands behind an option: mostly a path, else anything.

@@ -4,6 +4,7 @@ use super::case::Case;
 use crate::lockstep::Load;
 use libloading::Library;
 use pcram_mirror::option::sigbus::{Asked, Handled};
+use pcram_mirror::option::thread::{Begun, Fails, Mask, Signal};
 use pcram_mirror::option::{Came, Mapped};
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -27,6 +28,9 @@ struct RawStart {
     si_code: u32,
     cpu: u8,
     kvm_fails: u8,
+    detached: u8,
+    thread_fails: u8,
+    blocked: u32,
 }
 
 /// `struct pcram_did` of before.h.
@@ -40,9 +44,12 @@ struct RawDid {
     shared: u8,
     named: u8,
     external: u8,
-    unblocks: u8,
     asked: u8,
     raised: u8,
+    begun: u8,
+    detached: u8,
+    blocked: u32,
+    begun_blocked: u32,
     said: [u8; 8192],
     told: [u8; 2048],
     path: [u8; 2048],
@@ -66,6 +73,10 @@ pub struct Did {
     pub file: String,
     /// The pieces of memory that the backend frees as it ends.
     pub freed: u64,
+    /// What the main thread has blocked.
+    pub blocked: Mask,
+    /// The thread that has begun.
+    pub begun: Option<Begun>,
     /// What was told of the fault.
     pub told: String,
     /// What else was done about it.
@@ -96,7 +107,7 @@ impl Load for Functions {
 impl Functions {
     /// Runs a case; `settings` has a bit for each, and paths begin at `folder`.
     pub fn start(&mut self, folder: BorrowedFd, settings: u32, case: &Case) -> Did {
-        let Case { given, ram_size, fault, ends, .. } = case;
+        let Case { given, ram_size, fault, ends, blocked, thread, .. } = case;
         let words = |text: &String| CString::new(text.as_str()).expect("options have no NUL");
         let texts: Vec<_> = given.iter().map(words).collect();
         let arg = |at: usize| texts.get(at).map_or(std::ptr::null(), |text| text.as_ptr());
@@ -113,6 +124,13 @@ impl Functions {
             si_code: fault.map_or(0, |fault| fault.sigbus.code as u32),
             cpu: fault.is_some_and(|fault| fault.sigbus.cpu).into(),
             kvm_fails: fault.is_some_and(|fault| fault.sigbus.kvm_fails).into(),
+            detached: thread.detached.into(),
+            thread_fails: match thread.fails {
+                None => 0,
+                Some(Fails::Attribute) => 1,
+                Some(Fails::Create) => 2,
+            },
+            blocked: blocked.iter().fold(0, |all, signal| all | 1 << *signal as u32),
         };
         // SAFETY: all that it points to outlives the call, and the functions keep nothing of it.
         unsafe { (self.start)(&raw, &mut *self.did) };
@@ -126,8 +144,11 @@ impl Functions {
             shared: did.shared != 0,
             named: did.named != 0,
             external: did.external != 0,
-            unblocks_sigbus: did.unblocks != 0,
         };
+        let mask = |bits: u32| -> Mask {
+            Signal::ALL.into_iter().filter(|signal| bits & 1 << *signal as u32 != 0).collect()
+        };
+        let begun = Begun { detached: did.detached != 0, blocked: mask(did.begun_blocked) };
         let came = match did.came {
             0 => Came::NotAsked,
             1 => Came::Mapped,
@@ -149,6 +170,8 @@ impl Functions {
             path: text(&did.path),
             file: text(&did.file),
             freed: did.freed,
+            blocked: mask(did.blocked),
+            begun: (did.begun != 0).then_some(begun),
         }
     }
 }

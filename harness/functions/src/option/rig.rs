@@ -47,8 +47,9 @@ impl Rig {
         case: &Case,
     ) -> std::result::Result<Outcome, Difference> {
         let file = |path: &str| look(case, path);
-        let Case { given, ram_size, settings, ends, .. } = case;
-        let start = Start { given, ram_size: *ram_size, settings, file: &file, ends: *ends };
+        let Case { given, ram_size, settings, ends, blocked, thread, .. } = case;
+        let (ram_size, ends, thread, file) = (*ram_size, *ends, *thread, &file);
+        let start = Start { given, ram_size, settings, file, ends, blocked, thread };
         let came = match code {
             Code::Posted => posted::start(&start),
             Code::V1_0 => v1_0::start(&start),
@@ -64,12 +65,14 @@ impl Rig {
         // Elsewhere, the handler is not taken out: its signal is that of a file.
         let sigbus = case.fault.map(|fault| fault.sigbus);
         let sigbus = sigbus.filter(|_| matches!(code, Code::Today { .. }));
-        let told =
-            case.fault.zip(came.watched.as_ref()).map(|(Fault { at, cut_to, .. }, watched)| {
-                let is_told = sigbus.is_none_or(Sigbus::is_told);
-                let told = if is_told { watched.fault(at, cut_to) } else { "" };
-                told.to_owned() + watched.stopped(cut_to)
-            });
+        // Nothing is touched once QEMU has aborted.
+        let sigbus = sigbus.filter(|_| came.came != Came::Aborted);
+        let watched = came.watched.as_ref().filter(|_| came.came != Came::Aborted);
+        let told = case.fault.zip(watched).map(|(Fault { at, cut_to, .. }, watched)| {
+            let is_told = sigbus.is_none_or(Sigbus::is_told);
+            let told = if is_told { watched.fault(at, cut_to) } else { "" };
+            told.to_owned() + watched.stopped(cut_to)
+        });
         let mirror = Did {
             came: came.came,
             said: came.said,
@@ -78,6 +81,8 @@ impl Rig {
             path: came.path,
             file: came.file,
             freed: came.freed,
+            blocked: came.blocked,
+            begun: came.begun,
             told: told.unwrap_or_default(),
             handled: sigbus.map(Sigbus::handled).unwrap_or_default(),
         };

@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use pcram_mirror::option::Code;
 
 /// The files that may have something of it.
-const FILES: [&str; 28] = [
+const FILES: [&str; 29] = [
     "qemu-queue.h",
     "qemu-option.h",
     "qemu-option.c",
@@ -34,6 +34,7 @@ const FILES: [&str; 28] = [
     "system/cpus.c",
     "softmmu/physmem.c",
     "system/physmem.c",
+    "util/qemu-thread-posix.c",
     // Registers a type of its own: what is asked for is first looked for above.
     "backends/hostmem.c",
 ];
@@ -48,6 +49,7 @@ const V1_0: &str = include_str!("../../c/option/v1_0.h");
 const V1_0_BLOCKS: &str = include_str!("../../c/option/v1_0_blocks.h");
 const TODAY: &str = include_str!("../../c/option/today.h");
 const OBJECTS: &str = include_str!("../../c/option/objects.h");
+const THREADS: &str = include_str!("../../c/option/threads.h");
 const AFTER: &str = include_str!("../../c/option/after.c");
 
 /// The reader of options in 1.0.
@@ -159,6 +161,8 @@ const TODAY_FILE: &[&str] = &[
     "ram_block_file_name",
 ];
 
+const TODAY_THREADS: &[&str] = &["error_exit", "QemuThreadArgs", "qemu_thread_create"];
+
 /// The unit of a tree; `file` gives what a file has, where the tree has it. None where the tree does not
 /// have the option.
 ///
@@ -232,6 +236,8 @@ fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractEr
         pool.some(&["qemu_ram_set_external"])?,
         pool.all(TODAY_OPTS)?,
         pool.all(TODAY_FILE)?,
+        THREADS.to_owned(),
+        pool.all(TODAY_THREADS)?,
     ];
     Ok((code, parts))
 }

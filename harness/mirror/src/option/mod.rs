@@ -1,17 +1,19 @@
 //! The option `-pcram-file`: what is asked of it and of its file, and what the user is told.
 //!
 //! [`v1_0`] is the series as carried on QEMU 1.0, [`today`] the one for 5.2 and later, [`posted`] what
-//! was posted in 2011, with its registry of files. [`opts`] reads what stands behind the option, and
-//! [`sigbus`] is how a fault comes to what tells of it.
+//! was posted in 2011, with its registry of files. [`opts`] reads what stands behind the option,
+//! [`sigbus`] is how a fault comes to what tells of it, and [`thread`] in which threads it can.
 
 pub mod opts;
 pub mod posted;
 pub mod sigbus;
+pub mod thread;
 pub mod today;
 pub mod v1_0;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use thread::{Begun, Mask, Signal, Thread};
 
 /// The block that the file becomes.
 pub const PCRAM_ID: &str = "pc.ram";
@@ -115,6 +117,10 @@ pub struct Start<'a> {
     pub file: &'a dyn Fn(&str) -> File,
     /// Whether the backend goes again (5.2 and later).
     pub ends: bool,
+    /// What the main thread has blocked.
+    pub blocked: &'a Mask,
+    /// The thread that begins once the option is done with (5.2 and later).
+    pub thread: Thread,
 }
 
 impl Start<'_> {
@@ -148,8 +154,6 @@ pub struct Mapped {
     pub named: bool,
     /// Whether the stream leaves its pages out.
     pub external: bool,
-    /// Whether a fault of QEMU's own is told, too: SIGBUS is let through.
-    pub unblocks_sigbus: bool,
 }
 
 /// What came of a start.
@@ -173,9 +177,26 @@ pub struct Did {
     pub file: String,
     /// The pieces of memory that the backend frees as it ends (5.2 and later).
     pub freed: u64,
+    /// What the main thread has blocked then.
+    pub blocked: Mask,
+    /// The thread, where one has begun (5.2 and later).
+    pub begun: Option<Begun>,
 }
 
 impl Did {
+    /// Nothing yet.
+    fn of(start: &Start) -> Did {
+        Did { blocked: start.blocked.clone(), ..Did::default() }
+    }
+
+    /// Without KVM, a fault of QEMU's own is told, too: SIGBUS is let through (`pcram_watch_faults`, 1.0's
+    /// `qemu_ram_watch_faults`).
+    fn unblock_sigbus(&mut self, start: &Start) {
+        if !start.has(Setting::Kvm) {
+            self.blocked.remove(&Signal::Bus);
+        }
+    }
+
     fn say(&mut self, line: impl AsRef<str>) {
         self.said.push_str(line.as_ref());
         self.said.push('\n');

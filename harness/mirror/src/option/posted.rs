@@ -66,7 +66,7 @@ impl MemFileList {
 
 /// From the command line to the allocation of a block that has no file, and of `pc.ram`.
 pub fn start(start: &Start) -> Did {
-    let mut did = Did::default();
+    let mut did = Did::of(start);
     match all(start, &mut did) {
         Ok(mapped) => {
             did.came = if mapped.is_some() { Came::Mapped } else { Came::NotAsked };

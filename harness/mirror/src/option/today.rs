@@ -11,9 +11,28 @@ const TYPE_MEMORY_BACKEND_PCRAM: &str = "memory-backend-pcram";
 /// What QEMU calls itself.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
-/// From the command line to the machine's memory backend (vl.c, `pcram_file_init`).
+/// From the command line to the first thread of a processor, and to the backend's end where it goes.
 pub fn start(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
-    let (mut list, mut did) = (List::new(), Did::default());
+    let mut did = init(start, warns_of_flags, named_files);
+    if did.came == Came::Refused {
+        return did;
+    }
+    match start.thread.qemu_thread_create(&mut did.blocked) {
+        Ok(begun) => did.begun = Some(begun),
+        Err(why) => {
+            did.say(why);
+            did.came = Came::Aborted;
+        }
+    }
+    if start.ends && did.came == Came::Mapped {
+        pcram_backend_instance_finalize(&mut did);
+    }
+    did
+}
+
+/// From the command line to the machine's memory backend (vl.c, `pcram_file_init`).
+fn init(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
+    let (mut list, mut did) = (List::new(), Did::of(start));
     for text in start.given {
         if !parse(&mut list, text, warns_of_flags, &mut did) {
             did.came = Came::Refused;
@@ -35,22 +54,17 @@ pub fn start(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
 }
 
 /// The backend, which goes at once where it has no memory. Else it is asked for its path, and to have
-/// another, and may go later.
+/// another.
 fn pcram_file_create_memdev(start: &Start, path: &str, named_files: bool, mut did: Did) -> Did {
-    let reason = pcram_backend_memory_alloc(start, path, named_files, &mut did).err();
-    if reason.is_none() {
-        did.came = Came::Mapped;
-        did.path = path.to_owned();
-        did.file = path.to_owned();
-        did.say(format!("cannot change property 'path' of {TYPE_MEMORY_BACKEND_PCRAM}"));
-    }
-    if reason.is_some() || start.ends {
+    if let Err(reason) = pcram_backend_memory_alloc(start, path, named_files, &mut did) {
         pcram_backend_instance_finalize(&mut did);
+        return did.refuse(path, reason);
     }
-    match reason {
-        Some(reason) => did.refuse(path, reason),
-        None => did,
-    }
+    did.came = Came::Mapped;
+    did.path = path.to_owned();
+    did.file = path.to_owned();
+    did.say(format!("cannot change property 'path' of {TYPE_MEMORY_BACKEND_PCRAM}"));
+    did
 }
 
 /// What beside the file speaks against its use; the first of all reasons.
@@ -99,13 +113,8 @@ fn pcram_backend_memory_alloc(
         return Err("it does not map".into());
     }
     did.watched = Some(Watched::new(PROGRAM, path, bytes));
-    did.mapped = Some(Mapped {
-        bytes,
-        shared: true,
-        named: named_files,
-        external: true,
-        unblocks_sigbus: !start.has(Setting::Kvm),
-    });
+    did.mapped = Some(Mapped { bytes, shared: true, named: named_files, external: true });
+    did.unblock_sigbus(start);
     Ok(())
 }
 

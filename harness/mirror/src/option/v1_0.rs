@@ -9,7 +9,7 @@ const PAGE: u64 = 4096;
 
 /// From the command line to the end of the board's initialization.
 pub fn start(start: &Start) -> Did {
-    let (mut list, mut did) = (List::new(), Did::default());
+    let (mut list, mut did) = (List::new(), Did::of(start));
     for text in start.given {
         if !parse_v1_0(&mut list, text, &mut did) {
             did.came = Came::Refused;
@@ -69,13 +69,8 @@ fn pcram_file_init_ram(start: &Start, path: &str, mut did: Did) -> Did {
     }
     did.came = Came::Mapped;
     did.watched = Some(Watched::new("qemu", path, bytes));
-    did.mapped = Some(Mapped {
-        bytes,
-        shared: true,
-        named: false,
-        external: true,
-        unblocks_sigbus: !start.has(Setting::Kvm),
-    });
+    did.mapped = Some(Mapped { bytes, shared: true, named: false, external: true });
+    did.unblock_sigbus(start);
     did
 }
 

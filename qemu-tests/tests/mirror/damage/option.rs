@@ -78,6 +78,22 @@ fn each_damage_to_the_option_is_seen() {
         ("if (block->fd < 0) {", "if (0) {"),
         ("if (block->fd < 0) {", "if (1) {"),
         ("\"/proc/self/fd/%d\", block->fd", "\"/proc/self/fd/%d\", 0"),
+        ("    if (!kvm_enabled()) {\n        sigemptyset", "    if (1) {\n        sigemptyset"),
+        ("sigaddset(&set, SIGBUS);", ""),
+        ("sigfillset(&set);", "sigemptyset(&set);"),
+        ("sigdelset(&set, SIGSEGV);", ""),
+        ("sigdelset(&set, SIGFPE);", ""),
+        ("sigdelset(&set, SIGILL);", ""),
+        ("sigdelset(&set, SIGBUS);", ""),
+        ("pthread_sigmask(SIG_SETMASK, &set, &oldset);", "oldset = set;"),
+        ("pthread_sigmask(SIG_SETMASK, &oldset, NULL);", ""),
+        ("if (mode == QEMU_THREAD_DETACHED) {", "if (0) {"),
+        ("if (mode == QEMU_THREAD_DETACHED) {", "if (1) {"),
+        ("if (err) {\n        error_exit(err, __func__);\n    }", ""),
+        ("    if (err)\n        error_exit(err, __func__);", ""),
+        ("qemu_thread_args->start_routine = start_routine;", ""),
+        ("qemu_thread_args->arg = arg;", ""),
+        ("pthread_attr_destroy(&attr);", ""),
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
