@@ -38,13 +38,23 @@ static QemuOptsList *qemu_find_opts(const char *name)
     return the_opts;
 }
 
+/* Whether a block is that of a region, and as long */
+static bool is_whole(const RAMBlock *block, const MemoryRegion *mr)
+{
+    return block == mr->ram_block && block->mr == mr && block->host == the_room &&
+           block->used_length == mr->size && block->max_length == mr->size && mr->ram &&
+           mr->terminates && !mr->readonly;
+}
+
 /* vl.c, as far as the option is concerned */
 static void run(void)
 {
     Error *err = NULL;
     uint64_t i;
 
-    the_block = (RAMBlock) { .fd = -1 };
+    the_plain_block = (RAMBlock) { .fd = -1 };
+    the_block = &the_plain_block;
+    the_failed_block = NULL;
     memset(&pcram_mapping, 0, sizeof(pcram_mapping));
     memset(&the_machine, 0, sizeof(the_machine));
     memset(&the_path, 0, sizeof(the_path));
@@ -72,7 +82,7 @@ static void run(void)
     pcram_file_init(&the_machine, HAS(MEM_PATH) ? "/somewhere" : NULL, &err);
     if (err) {
         /* Nothing of what was begun is left */
-        assert(!the_backend);
+        assert(!the_backend && (!the_failed_block || is_freed(the_failed_block)));
         error_report_err(err);
         exit(1);
     }
@@ -80,15 +90,16 @@ static void run(void)
         assert(the_machine.memdev == the_backend && the_backend->parented);
         assert(the_backend->references == 1);
         come_to(MAPPED);
-        the_did->bytes = MEMORY_BACKEND(the_backend)->mr.size;
-        the_did->shared = !!(the_block.flags & RAM_SHARED) && MEMORY_BACKEND(the_backend)->share;
+        assert(is_whole(the_block, &MEMORY_BACKEND(the_backend)->mr));
+        the_did->bytes = the_block->used_length;
+        the_did->shared = !!(the_block->flags & RAM_SHARED) && MEMORY_BACKEND(the_backend)->share;
 #ifdef RAM_NAMED_FILE
-        the_did->named = !!(the_block.flags & RAM_NAMED_FILE);
+        the_did->named = !!(the_block->flags & RAM_NAMED_FILE);
 #endif
-        the_did->external = !!(the_block.flags & RAM_EXTERNAL);
+        the_did->external = !!(the_block->flags & RAM_EXTERNAL);
         ask();
     }
-    pstrcpy(the_did->file, sizeof(the_did->file), ram_block_file_name(&the_block) ?: "");
+    pstrcpy(the_did->file, sizeof(the_did->file), ram_block_file_name(the_block) ?: "");
     begin();
 }
 

@@ -100,6 +100,7 @@ static inline void g_free(void *room)
     }
 }
 
+#define is_freed(room) (((struct piece *)(room) - 1)->freed)
 #define g_malloc(size) g_malloc0(size)
 
 static char *g_strndup(const char *text, size_t size)

@@ -73,7 +73,8 @@ static void object_unref(Object *obj)
     if (--obj->references == 0) {
         /* Its region goes first, and has its block close the file */
         if (MEMORY_BACKEND(obj)->mr.size) {
-            qemu_close(the_fd);
+            assert(MEMORY_BACKEND(obj)->mr.destructor);
+            MEMORY_BACKEND(obj)->mr.destructor(&MEMORY_BACKEND(obj)->mr);
         }
         the_type->instance_finalize(obj);
         the_did->freed = pieces_freed - before;
@@ -91,6 +92,9 @@ static inline void object_property_add_child(Object *parent, const char *id, Obj
 
 static void object_unparent(Object *obj)
 {
+    if (obj == OBJECT(&MEMORY_BACKEND(the_backend)->mr)) {
+        return;
+    }
     obj->parented = false;
     object_unref(obj);
 }

@@ -68,8 +68,25 @@ typedef struct Object { int references; bool parented, canonical; char id[32]; }
 typedef struct ObjectClass { int nothing; } ObjectClass;
 typedef struct TypeInfo TypeInfo;
 typedef struct InterfaceInfo InterfaceInfo;
-typedef struct RAMBlock { uint32_t flags; int fd; } RAMBlock;
-typedef struct MemoryRegion { uint64_t size; RAMBlock *ram_block; } MemoryRegion;
+typedef unsigned long ram_addr_t;
+typedef void (*qemu_ram_resize_cb)(const char *name, uint64_t length, void *host);
+typedef struct MemoryRegion MemoryRegion;
+typedef struct RAMBlock {
+    MemoryRegion *mr;
+    void *host;
+    qemu_ram_resize_cb resized;
+    ram_addr_t used_length, max_length;
+    uint32_t flags;
+    int fd, guest_memfd;
+} RAMBlock;
+struct MemoryRegion {
+    Object parent;
+    uint64_t size, align;
+    RAMBlock *ram_block;
+    bool ram, readonly, terminates;
+    uint8_t dirty_log_mask;
+    void (*destructor)(MemoryRegion *mr);
+};
 typedef struct HostMemoryBackend {
     Object parent;
     bool prealloc, share, aligned;
@@ -78,7 +95,6 @@ typedef struct HostMemoryBackend {
 } HostMemoryBackend;
 typedef struct HostMemoryBackendClass HostMemoryBackendClass;
 typedef struct HostMemoryBackendPcram HostMemoryBackendPcram;
-static RAMBlock the_block;
 
 #define OBJECT(object) ((Object *)(object))
 #define MEMORY_BACKEND(object) ((HostMemoryBackend *)(object))
@@ -89,28 +105,6 @@ static RAMBlock the_block;
 #define g_get_prgname() "qemu-system-x86_64"
 #define error_get_progname() "qemu-system-x86_64"
 
-/* A region of one block.  Its arguments have changed: of those behind the file, only the last. */
-static bool init_ram(MemoryRegion *mr, const char *name, uint64_t size, uint32_t flags, int fd,
-                     Error **errp)
-{
-    assert(!strcmp(name, "pc.ram"));
-    if (HAS(CANNOT_MAP)) {
-        error_setg(errp, "it does not map");
-        return false;
-    }
-    the_block.flags = flags;
-    the_block.fd = fd;
-    mr->ram_block = &the_block;
-    mr->size = size;
-    return true;
-}
-
-#define ERRP_OF_1(errp) errp
-#define ERRP_OF_2(offset, errp) errp
-#define PICK(a, b, picked, ...) picked
-#define ERRP_OF(...) PICK(__VA_ARGS__, ERRP_OF_2, ERRP_OF_1, 0)(__VA_ARGS__)
-#define memory_region_init_ram_from_fd(mr, owner, name, size, flags, fd, ...)           \
-    init_ram(mr, name, size, FLAGS(flags), fd, ERRP_OF(__VA_ARGS__))
 #define memory_region_get_ram_ptr(mr) the_room
 
 /* The name of what a link leads to, which is in the folder; where there is no link, nobody asks */

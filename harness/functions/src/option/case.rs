@@ -65,7 +65,7 @@ impl lockstep::Case for Case {
             let size = || {
                 prop_oneof![
                     8 => Just(ram_size.next_multiple_of(4096)),
-                    1 => Just(ram_size),
+                    2 => Just(ram_size),
                     1 => Just(ram_size.saturating_sub(1)),
                     1 => Just(ram_size + 1),
                     1 => 0..MOST_RAM,

@@ -53,9 +53,7 @@ impl Rig {
         let came = match code {
             Code::Posted => posted::start(&start),
             Code::V1_0 => v1_0::start(&start),
-            Code::Today { warns_of_flags, named_files } => {
-                today::start(&start, warns_of_flags, named_files)
-            }
+            Code::Today(of) => today::start(&start, of),
         };
         let outcome = Outcome { calls: 1, ..Outcome::default() };
         let Some(functions) = functions else { return Ok(outcome) };

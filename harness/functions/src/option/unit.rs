@@ -3,10 +3,10 @@
 use crate::extract::ExtractError;
 use crate::lockstep::Unit;
 use crate::pool::Pool;
-use pcram_mirror::option::Code;
+use pcram_mirror::option::{Code, Today};
 
 /// The files that may have something of it.
-const FILES: [&str; 29] = [
+const FILES: [&str; 31] = [
     "qemu-queue.h",
     "qemu-option.h",
     "qemu-option.c",
@@ -34,6 +34,8 @@ const FILES: [&str; 29] = [
     "system/cpus.c",
     "softmmu/physmem.c",
     "system/physmem.c",
+    "softmmu/memory.c",
+    "system/memory.c",
     "util/qemu-thread-posix.c",
     // Registers a type of its own: what is asked for is first looked for above.
     "backends/hostmem.c",
@@ -49,6 +51,7 @@ const V1_0: &str = include_str!("../../c/option/v1_0.h");
 const V1_0_BLOCKS: &str = include_str!("../../c/option/v1_0_blocks.h");
 const TODAY: &str = include_str!("../../c/option/today.h");
 const OBJECTS: &str = include_str!("../../c/option/objects.h");
+const TODAY_BLOCKS: &str = include_str!("../../c/option/blocks.h");
 const THREADS: &str = include_str!("../../c/option/threads.h");
 const AFTER: &str = include_str!("../../c/option/after.c");
 
@@ -125,7 +128,18 @@ const TODAY_OPTS: &[&str] = &[
     "opts_parse",
     "qemu_opts_parse_noisily",
 ];
-const TODAY_FLAGS: &[&str] = &["RAM_SHARED", "RAM_EXTERNAL"];
+const TODAY_FLAGS: &[&str] = &["RAM_SHARED", "RAM_EXTERNAL", "RAM_PMEM"];
+/// Those of some lines.
+const MORE_FLAGS: &[&str] = &[
+    "RAM_RESIZEABLE",
+    "RAM_NORESERVE",
+    "RAM_PROTECTED",
+    "RAM_NAMED_FILE",
+    "RAM_READONLY",
+    "RAM_READONLY_FD",
+    "RAM_GUEST_MEMFD",
+    "RAM_PRIVATE",
+];
 const TODAY_TYPES: &[&str] = &[
     "TYPE_MEMORY_BACKEND",
     "TYPE_MEMORY_BACKEND_PCRAM",
@@ -204,16 +218,13 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>,
 /// What the series has on 5.2 and later, and what the unit consists of.
 fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractError> {
     let alloc = pool.all(&["pcram_backend_memory_alloc"])?;
+    let from_fd = pool.all(&["qemu_ram_alloc_from_fd", "memory_region_init_ram_from_fd"])?;
     let named_files = alloc.contains("RAM_NAMED_FILE");
-    let code = Code::Today {
+    let code = Code::Today(Today {
         warns_of_flags: pool.all(&["get_opt_name_value"])?.contains("warn_on_flag"),
         named_files,
-    };
-    // Before 6.1, whether it is shared is an argument of its own.
-    let flags = match alloc.contains("size, true, fd") {
-        true => "#define FLAGS(share) ((share) ? RAM_SHARED : 0)\n",
-        false => "#define FLAGS(flags) (flags)\n",
-    };
+        tells_offset: from_fd.contains("plus 'offset' option"),
+    });
     // Before 9.0, whether there is an error says whether there is memory.
     let allocated = match alloc.contains("static bool") {
         true => "#define ALLOCATED(done, errp) (done)\n",
@@ -224,14 +235,16 @@ fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractEr
         true => "#define HAS_INTERNAL 1\n",
         false => "",
     };
-    let named = if named_files { pool.all(&["RAM_NAMED_FILE"])? } else { String::new() };
     let parts = vec![
         before("TODAY"),
         pool.queue(),
-        format!("{OPTS}{TODAY}{flags}{allocated}{internal}{named}"),
+        format!("{OPTS}{TODAY}{allocated}{internal}"),
         pool.all(TODAY_TYPES)?,
         OBJECTS.to_owned(),
+        TODAY_BLOCKS.to_owned(),
         pool.all(TODAY_FLAGS)?,
+        pool.some(MORE_FLAGS)?,
+        from_fd,
         // Later, what makes a block takes the flag.
         pool.some(&["qemu_ram_set_external"])?,
         pool.all(TODAY_OPTS)?,

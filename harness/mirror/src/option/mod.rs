@@ -27,12 +27,19 @@ pub enum Code {
     /// The carried series on QEMU 1.0.
     V1_0,
     /// The carried series on 5.2 and later.
-    Today {
-        /// Whether a name without a value is warned of (util/qemu-option.c of 6.0 and later).
-        warns_of_flags: bool,
-        /// Whether a block can be known to be a named file (`RAM_NAMED_FILE`, 8.1 and later).
-        named_files: bool,
-    },
+    Today(Today),
+}
+
+/// What the lines of QEMU from 5.2 on have of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Today {
+    /// Whether a name without a value is warned of (util/qemu-option.c of 6.0 and later).
+    pub warns_of_flags: bool,
+    /// Whether a block can be known to be a named file (`RAM_NAMED_FILE`, 8.1 and later).
+    pub named_files: bool,
+    /// Whether a file that is too short is told with where its block begins (later than 7.2).
+    pub tells_offset: bool,
 }
 
 /// What else the user, the host and the machine say.

@@ -2,7 +2,7 @@
 //! backends/hostmem-pcram.c.
 
 use super::opts::{List, parse};
-use super::{Came, Did, Mapped, PCRAM_ID, Setting, Start, Watched, open};
+use super::{Came, Did, Mapped, PCRAM_ID, Setting, Start, Today, Watched, open};
 
 /// What the mirrored machine type is called.
 pub const MACHINE: &str = "none";
@@ -10,10 +10,11 @@ pub const MACHINE: &str = "none";
 const TYPE_MEMORY_BACKEND_PCRAM: &str = "memory-backend-pcram";
 /// What QEMU calls itself.
 pub const PROGRAM: &str = "qemu-system-x86_64";
+const PAGE: u64 = 4096;
 
 /// From the command line to the first thread of a processor, and to the backend's end where it goes.
-pub fn start(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
-    let mut did = init(start, warns_of_flags, named_files);
+pub fn start(start: &Start, today: Today) -> Did {
+    let mut did = init(start, today);
     if did.came == Came::Refused {
         return did;
     }
@@ -31,10 +32,10 @@ pub fn start(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
 }
 
 /// From the command line to the machine's memory backend (vl.c, `pcram_file_init`).
-fn init(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
+fn init(start: &Start, today: Today) -> Did {
     let (mut list, mut did) = (List::new(), Did::of(start));
     for text in start.given {
-        if !parse(&mut list, text, warns_of_flags, &mut did) {
+        if !parse(&mut list, text, today.warns_of_flags, &mut did) {
             did.came = Came::Refused;
             return did;
         }
@@ -49,14 +50,14 @@ fn init(start: &Start, warns_of_flags: bool, named_files: bool) -> Did {
     };
     match reason {
         Some(reason) => did.refuse(path, reason),
-        None => pcram_file_create_memdev(start, path, named_files, did),
+        None => pcram_file_create_memdev(start, path, today, did),
     }
 }
 
 /// The backend, which goes at once where it has no memory. Else it is asked for its path, and to have
 /// another.
-fn pcram_file_create_memdev(start: &Start, path: &str, named_files: bool, mut did: Did) -> Did {
-    if let Err(reason) = pcram_backend_memory_alloc(start, path, named_files, &mut did) {
+fn pcram_file_create_memdev(start: &Start, path: &str, today: Today, mut did: Did) -> Did {
+    if let Err(reason) = pcram_backend_memory_alloc(start, path, today, &mut did) {
         pcram_backend_instance_finalize(&mut did);
         return did.refuse(path, reason);
     }
@@ -101,7 +102,7 @@ fn pcram_file_validate(start: &Start) -> Option<String> {
 fn pcram_backend_memory_alloc(
     start: &Start,
     path: &str,
-    named_files: bool,
+    today: Today,
     did: &mut Did,
 ) -> Result<(), String> {
     if start.has(Setting::MemPrealloc) {
@@ -109,13 +110,27 @@ fn pcram_backend_memory_alloc(
     }
     let bytes = start.ram_size;
     open(start, path, bytes, did)?;
-    if start.has(Setting::CannotMap) {
-        return Err("it does not map".into());
-    }
+    qemu_ram_alloc_from_fd(start, bytes, today)?;
     did.watched = Some(Watched::new(PROGRAM, path, bytes));
-    did.mapped = Some(Mapped { bytes, shared: true, named: named_files, external: true });
+    did.mapped = Some(Mapped { bytes, shared: true, named: today.named_files, external: true });
     did.unblock_sigbus(start);
     Ok(())
+}
+
+/// The block of a file that has `bytes`, as has the RAM. A block is of whole pages.
+fn qemu_ram_alloc_from_fd(start: &Start, bytes: u64, today: Today) -> Result<(), String> {
+    let size = bytes.next_multiple_of(PAGE);
+    match today.tells_offset {
+        true if bytes < size => Err(format!(
+            "{PCRAM_ID} backing store size {bytes:#x} is too small for 'size' option {size:#x} plus \
+             'offset' option 0x0"
+        )),
+        false if bytes < size => {
+            Err(format!("backing store size {bytes:#x} does not match 'size' option {size:#x}"))
+        }
+        _ if start.has(Setting::CannotMap) => Err("it does not map".into()),
+        _ => Ok(()),
+    }
 }
 
 /// The path goes, and where there is memory, what would be said of faults. Whether by the block or

@@ -94,6 +94,19 @@ fn each_damage_to_the_option_is_seen() {
         ("qemu_thread_args->start_routine = start_routine;", ""),
         ("qemu_thread_args->arg = arg;", ""),
         ("pthread_attr_destroy(&attr);", ""),
+        ("RAM_RESIZEABLE | RAM_EXTERNAL)) == 0);", "RAM_RESIZEABLE)) == 0);"),
+        ("RAM_SHARED | RAM_PMEM |", "RAM_PMEM |"),
+        ("if (file_size && file_size < offset + max_size && !grow) {", "if (0) {"),
+        ("file_size < offset + max_size && !grow", "file_size <= offset + max_size && !grow"),
+        ("file_size < offset + max_size && !grow", "file_size < offset + max_size && grow"),
+        ("memory_region_name(mr), file_size, max_size,", "memory_region_name(mr), file_size, 0L,"),
+        ("new_block->mr = mr;", ""),
+        ("new_block->used_length = size;", ""),
+        ("new_block->max_length = max_size;", ""),
+        ("new_block->flags = ram_flags;", ""),
+        ("        g_free(new_block);", ""),
+        ("mr->ram = true;", ""),
+        ("mr->destructor = memory_region_destructor_ram;", ""),
     ] {
         let differs = damaged(from, to).expect_err(from);
         assert!(differs.case.given.len() <= 2, "{from}: {:?}", differs.case);
@@ -108,6 +121,7 @@ fn each_damage_to_what_the_option_has_in_5_2_alone_is_seen() {
     for (from, to) in [
         ("ucc->internal = true;", ""),
         ("size, true, fd", "size, false, fd"),
+        ("share ? RAM_SHARED : 0", "0"),
         ("rb->flags |= RAM_EXTERNAL;", ""),
     ] {
         let differs = damaged::<PcramFile>(unit, from, to).expect_err(from);
