@@ -104,7 +104,7 @@ fn what_cannot_be_done_is_refused_and_a_case_that_breaks_nothing_replays() {
         (
             r#"{"of":"option","tree":"v1-0","case":{"given":["/etc/passwd"],"ram_size":0,
                 "files":[0,0,0,0],"settings":[],"fault":null,"ends":false,
-                "blocked":[],"thread":{"detached":false,"fails":null}}}"#,
+                "blocked":[],"thread":{"detached":false,"fails":null},"types":[],"asks":null}}"#,
             "a path has no slash",
         ),
     ] {

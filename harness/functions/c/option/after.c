@@ -21,6 +21,32 @@ static void ask(void)
     error_report_err(err);
 }
 
+/* What a monitor asks for, which is a pcram_mirror::option::types::ObjectAdd */
+static void object_add(void)
+{
+    if (the_start->asks == ASKS_FOR_HELP) {
+        user_creatable_print_types();
+    }
+#ifdef HAS_INTERNAL
+    if (the_start->asks >= ASKS_FOR_TYPE) {
+        unsigned at = the_start->asks - ASKS_FOR_TYPE;
+        const char *type = at == PCRAM_TYPE ? the_type->name : the_types[at].name;
+        Error *err = NULL;
+        Visitor visitor;
+        QDict dict;
+        Object *obj = user_creatable_add_type(type, "object0", &dict, &visitor, &err);
+
+        assert(!obj == !!err);
+        if (err) {
+            error_report_err(err);
+        } else {
+            assert(obj == &the_other && obj->references == 2);
+            error_report("%s is made", type);
+        }
+    }
+#endif
+}
+
 /* The first thread of a processor */
 static void begin(void)
 {
@@ -59,7 +85,6 @@ static void run(void)
     memset(&the_machine, 0, sizeof(the_machine));
     memset(&the_path, 0, sizeof(the_path));
     memset(&the_backend_class, 0, sizeof(the_backend_class));
-    memset(&the_creatable_class, 0, sizeof(the_creatable_class));
     the_opts = NULL;
     the_type = NULL;
     the_backend = NULL;
@@ -99,6 +124,7 @@ static void run(void)
         the_did->external = !!(the_block->flags & RAM_EXTERNAL);
         ask();
     }
+    object_add();
     pstrcpy(the_did->file, sizeof(the_did->file), ram_block_file_name(the_block) ?: "");
     begin();
 }

@@ -41,6 +41,8 @@ struct pcram_start {
     /* A pcram_mirror::option::thread::Thread, and of what the caller has blocked, the bits of a Mask */
     uint8_t detached, thread_fails;
     uint32_t blocked;
+    /* The types that there are, a bit each, and which is asked for */
+    uint32_t types, asks;
 };
 
 /* pcram_functions::option::ffi::RawDid */
@@ -67,6 +69,7 @@ enum {
     OTHER_MACHINE, MEM_PATH, MEM_PREALLOC, MEMORY_BACKEND, NUMA_MEMDEV, OBJECT_EXISTS, INCOMING,
     MEM_LOCK, CONFIDENTIAL, XEN, KVM, NO_SYNC_MMU, REPLAY, CAPABILITY, CANNOT_MAP
 };
+enum { ASKS_FOR_NOTHING, ASKS_FOR_HELP, ASKS_FOR_TYPE };
 #define HAS(setting) ((the_start->settings >> (setting)) & 1)
 
 #define exit(status) longjmp(ended, REFUSED)

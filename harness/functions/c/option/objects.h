@@ -1,20 +1,19 @@
 /*
- * QOM, as far as there are a type that was registered, the one object of it, and the root of all.  What is
- * done to the object goes through what was registered.
+ * QOM, as far as there are a type that was registered, the one object of it, another of whatever type, and
+ * the root of all.  What is done to the object goes through what was registered.
  */
 
 static const TypeInfo *the_type;
 static HostMemoryBackendClass the_backend_class;
-typedef struct UserCreatableClass { bool internal; } UserCreatableClass;
-static UserCreatableClass the_creatable_class;
 static struct {
     char *(*get)(Object *obj, Error **errp);
     void (*set)(Object *obj, const char *value, Error **errp);
 } the_path;
-static Object *the_backend, the_root;
+static Object *the_backend, the_other, the_root;
 
 #define MEMORY_BACKEND_CLASS(class) (assert_is_class(class), &the_backend_class)
-#define USER_CREATABLE_CLASS(class) (assert_is_class(class), &the_creatable_class)
+#define OBJECT_CLASS(class) ((ObjectClass *)(class))
+#define USER_CREATABLE_CLASS(class) (&OBJECT_CLASS(class)->creatable)
 #define USER_CREATABLE(object) (object)
 #define object_get_objects_root() (&the_root)
 #define object_property_find(...) HAS(OBJECT_EXISTS)
@@ -48,14 +47,27 @@ static inline void object_class_property_set_description(ObjectClass *class, con
     assert(the_path.set && !strcmp(name, "path"));
 }
 
+/* The class, as whoever first asks for it has it made.  Of its parent, it can be made by a user. */
+static ObjectClass *backend_class(void)
+{
+    ObjectClass *class = &the_backend_class.parent_class;
+
+    assert(the_type && the_type->class_init);
+    if (!class->name) {
+        class->name = the_type->name;
+        class->is_creatable = true;
+        the_type->class_init(class, the_type->class_data);
+    }
+    return class;
+}
+
 static Object *object_new(const char *type)
 {
-    assert(the_type && !strcmp(type, the_type->name));
-    assert(the_type->class_init && the_type->instance_init && the_type->instance_finalize);
-    the_type->class_init(&the_backend_class.parent_class, the_type->class_data);
-#ifdef HAS_INTERNAL
-    assert(the_creatable_class.internal);
-#endif
+    if (strcmp(type, backend_class()->name)) {
+        the_other = (Object) { .references = 1 };
+        return &the_other;
+    }
+    assert(!the_backend && the_type->instance_init && the_type->instance_finalize);
     assert(the_backend_class.alloc && the_path.get && the_path.set);
     the_backend = g_malloc0(the_type->instance_size);
     the_backend->references = 1;
@@ -69,6 +81,10 @@ static void object_unref(Object *obj)
 {
     uint64_t before = pieces_freed;
 
+    if (obj == &the_other) {
+        obj->references--;
+        return;
+    }
     assert(obj == the_backend && obj->references > 0);
     if (--obj->references == 0) {
         /* Its region goes first, and has its block close the file */
@@ -139,8 +155,12 @@ static inline void object_property_set_str(Object *obj, const char *name, const 
 
 static bool user_creatable_complete(Object *obj, Error **errp)
 {
-    bool done = ALLOCATED(the_backend_class.alloc(MEMORY_BACKEND(obj), errp), errp);
+    bool done;
 
+    if (obj == &the_other) {
+        return true;
+    }
+    done = ALLOCATED(the_backend_class.alloc(MEMORY_BACKEND(obj), errp), errp);
     assert(done == !*errp);
     return done;
 }

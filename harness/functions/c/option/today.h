@@ -65,7 +65,12 @@ static inline bool id_wellformed(const char *id)
 
 /* Objects, and what a backend has of its parent: objects.h has what is done with them */
 typedef struct Object { int references; bool parented, canonical; char id[32]; } Object;
-typedef struct ObjectClass { int nothing; } ObjectClass;
+typedef struct UserCreatableClass { bool internal; } UserCreatableClass;
+typedef struct ObjectClass {
+    const char *name;
+    bool is_creatable, is_abstract;
+    UserCreatableClass creatable;
+} ObjectClass;
 typedef struct TypeInfo TypeInfo;
 typedef struct InterfaceInfo InterfaceInfo;
 typedef unsigned long ram_addr_t;

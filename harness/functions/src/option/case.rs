@@ -5,6 +5,7 @@ use crate::lockstep::{self, Changes};
 use pcram_mirror::option::Setting;
 use pcram_mirror::option::sigbus::{SiCode, Sigbus};
 use pcram_mirror::option::thread::{Fails, Mask, Signal, Thread};
+use pcram_mirror::option::types::{ObjectAdd, Type};
 use proptest::bool::weighted;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -39,6 +40,10 @@ pub struct Case {
     pub blocked: Mask,
     /// The thread that begins once the option is done with (5.2 and later).
     pub thread: Thread,
+    /// The types of objects that there are beside the backend's (5.2 and later).
+    pub types: BTreeSet<Type>,
+    /// What a monitor asks for (5.2 and later).
+    pub asks: Option<ObjectAdd>,
 }
 
 impl lockstep::Case for Case {
@@ -86,8 +91,9 @@ impl lockstep::Case for Case {
             let fault =
                 (at, cut_to, sigbus).prop_map(|(at, cut_to, sigbus)| Fault { at, cut_to, sigbus });
             let fault = proptest::option::of(fault);
-            let all = (files, fault, weighted(0.25), blocked(), thread());
-            all.prop_map(move |(files, fault, ends, blocked, thread)| Case {
+            let types = btree_set(select(&Type::ALL[..]), 0..Type::ALL.len());
+            let all = (files, fault, weighted(0.25), blocked(), thread(), types, asks());
+            all.prop_map(move |(files, fault, ends, blocked, thread, types, asks)| Case {
                 given: given.clone(),
                 ram_size,
                 files,
@@ -96,6 +102,8 @@ impl lockstep::Case for Case {
                 ends,
                 blocked,
                 thread,
+                types,
+                asks,
             })
         })
     }
@@ -123,6 +131,10 @@ impl lockstep::Case for Case {
         let mut all = Changes::of(self);
         all.add(|case| case.fault = None);
         all.add(|case| case.ends = false);
+        all.add(|case| case.asks = None);
+        for of in &self.types {
+            all.add(|case| _ = case.types.remove(of));
+        }
         all.add(|case| case.thread.fails = None);
         all.add(|case| case.thread.detached = false);
         for signal in &self.blocked {
@@ -175,6 +187,9 @@ impl Case {
             ),
         ];
         lines.extend(self.given.iter().map(|text| format!("-pcram-file {text:?}")));
+        lines.extend(self.asks.map(|asks| {
+            format!("a monitor's object_add: {asks:?}, of {:?} and the backend's type", self.types)
+        }));
         if self.ends {
             lines.push("the backend goes, before anything is touched".to_owned());
         }
@@ -192,6 +207,15 @@ fn blocked() -> impl Strategy<Value = Mask> {
     prop_oneof![
         3 => Just(Mask::from([Signal::Bus, Signal::Io, Signal::Alrm])),
         1 => btree_set(select(&Signal::ALL[..]), 0..Signal::ALL.len()),
+    ]
+}
+
+/// What a monitor asks for, if anything.
+fn asks() -> impl Strategy<Value = Option<ObjectAdd>> {
+    prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(ObjectAdd::Help)),
+        1 => select(&Type::ALL[..]).prop_map(|of| Some(ObjectAdd::Type(of))),
     ]
 }
 

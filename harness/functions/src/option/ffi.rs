@@ -5,6 +5,7 @@ use crate::lockstep::Load;
 use libloading::Library;
 use pcram_mirror::option::sigbus::{Asked, Handled};
 use pcram_mirror::option::thread::{Begun, Fails, Mask, Signal};
+use pcram_mirror::option::types::ObjectAdd;
 use pcram_mirror::option::{Came, Mapped};
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -31,6 +32,8 @@ struct RawStart {
     detached: u8,
     thread_fails: u8,
     blocked: u32,
+    types: u32,
+    asks: u32,
 }
 
 /// `struct pcram_did` of before.h.
@@ -107,7 +110,7 @@ impl Load for Functions {
 impl Functions {
     /// Runs a case; `settings` has a bit for each, and paths begin at `folder`.
     pub fn start(&mut self, folder: BorrowedFd, settings: u32, case: &Case) -> Did {
-        let Case { given, ram_size, fault, ends, blocked, thread, .. } = case;
+        let Case { given, ram_size, fault, ends, blocked, thread, types, asks, .. } = case;
         let words = |text: &String| CString::new(text.as_str()).expect("options have no NUL");
         let texts: Vec<_> = given.iter().map(words).collect();
         let arg = |at: usize| texts.get(at).map_or(std::ptr::null(), |text| text.as_ptr());
@@ -131,6 +134,12 @@ impl Functions {
                 Some(Fails::Create) => 2,
             },
             blocked: blocked.iter().fold(0, |all, signal| all | 1 << *signal as u32),
+            types: types.iter().fold(0, |all, of| all | 1 << *of as u32),
+            asks: match asks {
+                None => 0,
+                Some(ObjectAdd::Help) => 1,
+                Some(ObjectAdd::Type(of)) => 2 + *of as u32,
+            },
         };
         // SAFETY: all that it points to outlives the call, and the functions keep nothing of it.
         unsafe { (self.start)(&raw, &mut *self.did) };

@@ -47,9 +47,9 @@ impl Rig {
         case: &Case,
     ) -> std::result::Result<Outcome, Difference> {
         let file = |path: &str| look(case, path);
-        let Case { given, ram_size, settings, ends, blocked, thread, .. } = case;
-        let (ram_size, ends, thread, file) = (*ram_size, *ends, *thread, &file);
-        let start = Start { given, ram_size, settings, file, ends, blocked, thread };
+        let Case { given, ram_size, settings, ends, blocked, thread, types, asks, .. } = case;
+        let (ram_size, ends, thread, asks, file) = (*ram_size, *ends, *thread, *asks, &file);
+        let start = Start { given, ram_size, settings, file, ends, blocked, thread, types, asks };
         let came = match code {
             Code::Posted => posted::start(&start),
             Code::V1_0 => v1_0::start(&start),

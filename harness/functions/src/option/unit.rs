@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use pcram_mirror::option::{Code, Today};
 
 /// The files that may have something of it.
-const FILES: [&str; 31] = [
+const FILES: [&str; 32] = [
     "qemu-queue.h",
     "qemu-option.h",
     "qemu-option.c",
@@ -27,6 +27,7 @@ const FILES: [&str; 31] = [
     "backends/hostmem-pcram.c",
     "include/qom/object.h",
     INTERFACES,
+    "qom/object_interfaces.c",
     "include/qemu/help_option.h",
     "softmmu/vl.c",
     "system/vl.c",
@@ -44,6 +45,9 @@ const FILES: [&str; 31] = [
 /// What it is to be made by `-object`.
 const INTERFACES: &str = "include/qom/object_interfaces.h";
 
+/// What a user can have made, in 6.0 and later.
+const SCHEMA: &str = "qapi/qom.json";
+
 const BEFORE: &str = include_str!("../../c/option/before.h");
 const OPTS: &str = include_str!("../../c/option/opts.h");
 const POSTED: &str = include_str!("../../c/option/posted.h");
@@ -51,6 +55,7 @@ const V1_0: &str = include_str!("../../c/option/v1_0.h");
 const V1_0_BLOCKS: &str = include_str!("../../c/option/v1_0_blocks.h");
 const TODAY: &str = include_str!("../../c/option/today.h");
 const OBJECTS: &str = include_str!("../../c/option/objects.h");
+const TYPES: &str = include_str!("../../c/option/types.h");
 const TODAY_BLOCKS: &str = include_str!("../../c/option/blocks.h");
 const THREADS: &str = include_str!("../../c/option/threads.h");
 const AFTER: &str = include_str!("../../c/option/after.c");
@@ -191,7 +196,7 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>,
     // The one header that 1.0's includes has a barrier, of which nothing here has need.
     let old_queue = text("qemu-queue.h").replace("#include \"qemu-barrier.h\"", "");
     let (code, parts) = if has("pcram_backend_memory_alloc") {
-        today(&pool, text(INTERFACES))?
+        today(&pool, text(INTERFACES), &file(SCHEMA).unwrap_or_default())?
     } else if has("pcram_file_init_ram") {
         let parts = vec![
             before("CARRIED"),
@@ -216,14 +221,16 @@ pub fn unit(file: impl Fn(&str) -> Option<String>) -> Result<Option<Unit<Code>>,
 }
 
 /// What the series has on 5.2 and later, and what the unit consists of.
-fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractError> {
+fn today(pool: &Pool, interfaces: &str, schema: &str) -> Result<(Code, Vec<String>), ExtractError> {
     let alloc = pool.all(&["pcram_backend_memory_alloc"])?;
+    let internal = interfaces.contains("bool internal;");
     let from_fd = pool.all(&["qemu_ram_alloc_from_fd", "memory_region_init_ram_from_fd"])?;
     let named_files = alloc.contains("RAM_NAMED_FILE");
     let code = Code::Today(Today {
         warns_of_flags: pool.all(&["get_opt_name_value"])?.contains("warn_on_flag"),
         named_files,
         tells_offset: from_fd.contains("plus 'offset' option"),
+        internal,
     });
     // Before 9.0, whether there is an error says whether there is memory.
     let allocated = match alloc.contains("static bool") {
@@ -231,16 +238,16 @@ fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractEr
         false => "#define ALLOCATED(done, errp) ((done), !*(errp))\n",
     };
     // Before 6.0, a class says that only QEMU itself makes its objects.
-    let internal = match interfaces.contains("bool internal;") {
-        true => "#define HAS_INTERNAL 1\n",
-        false => "",
+    let (made, types) = match internal {
+        true => ("#define HAS_INTERNAL 1\n".to_owned(), pool.all(&["user_creatable_add_type"])?),
+        false => (object_types(schema), String::new()),
     };
     let parts = vec![
         before("TODAY"),
         pool.queue(),
-        format!("{OPTS}{TODAY}{allocated}{internal}"),
+        format!("{OPTS}{TODAY}{allocated}{made}"),
         pool.all(TODAY_TYPES)?,
-        OBJECTS.to_owned(),
+        format!("{OBJECTS}{TYPES}"),
         TODAY_BLOCKS.to_owned(),
         pool.all(TODAY_FLAGS)?,
         pool.some(MORE_FLAGS)?,
@@ -251,8 +258,26 @@ fn today(pool: &Pool, interfaces: &str) -> Result<(Code, Vec<String>), ExtractEr
         pool.all(TODAY_FILE)?,
         THREADS.to_owned(),
         pool.all(TODAY_THREADS)?,
+        pool.all(&["user_creatable_print_types"])?,
+        types,
     ];
     Ok((code, parts))
+}
+
+/// The names of the `ObjectType` of a schema.
+fn object_types(schema: &str) -> String {
+    let behind = schema.split_once("'enum': 'ObjectType'").map_or("", |(_, behind)| behind);
+    let list = behind.split_once("\n  ] }").map_or("", |(list, _)| list);
+    let named = list.lines().filter_map(|line| {
+        let mut quoted = line.split('\'').skip(1).step_by(2);
+        match quoted.next()? {
+            "name" => quoted.next(),
+            "if" | "data" => None,
+            name => Some(name),
+        }
+    });
+    let names: String = named.map(|name| format!("    \"{name}\",\n")).collect();
+    format!("static const char *const ObjectType_lookup[] = {{\n{names}    NULL\n}};\n")
 }
 
 fn before(name: &str) -> String {

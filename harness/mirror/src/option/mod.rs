@@ -2,18 +2,21 @@
 //!
 //! [`v1_0`] is the series as carried on QEMU 1.0, [`today`] the one for 5.2 and later, [`posted`] what
 //! was posted in 2011, with its registry of files. [`opts`] reads what stands behind the option,
-//! [`sigbus`] is how a fault comes to what tells of it, and [`thread`] in which threads it can.
+//! [`sigbus`] is how a fault comes to what tells of it, [`thread`] in which threads it can, and [`types`]
+//! is what users hear of the type behind the option.
 
 pub mod opts;
 pub mod posted;
 pub mod sigbus;
 pub mod thread;
 pub mod today;
+pub mod types;
 pub mod v1_0;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use thread::{Begun, Mask, Signal, Thread};
+use types::{ObjectAdd, Type};
 
 /// The block that the file becomes.
 pub const PCRAM_ID: &str = "pc.ram";
@@ -40,6 +43,8 @@ pub struct Today {
     pub named_files: bool,
     /// Whether a file that is too short is told with where its block begins (later than 7.2).
     pub tells_offset: bool,
+    /// Whether a class says that only QEMU itself makes its objects (5.2; later, QAPI lists the others).
+    pub internal: bool,
 }
 
 /// What else the user, the host and the machine say.
@@ -128,6 +133,10 @@ pub struct Start<'a> {
     pub blocked: &'a Mask,
     /// The thread that begins once the option is done with (5.2 and later).
     pub thread: Thread,
+    /// The types of objects that there are beside the backend's (5.2 and later).
+    pub types: &'a BTreeSet<Type>,
+    /// What a monitor then asks for (5.2 and later).
+    pub asks: Option<ObjectAdd>,
 }
 
 impl Start<'_> {

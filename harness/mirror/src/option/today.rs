@@ -2,6 +2,7 @@
 //! backends/hostmem-pcram.c.
 
 use super::opts::{List, parse};
+use super::types::Types;
 use super::{Came, Did, Mapped, PCRAM_ID, Setting, Start, Today, Watched, open};
 
 /// What the mirrored machine type is called.
@@ -17,6 +18,10 @@ pub fn start(start: &Start, today: Today) -> Did {
     let mut did = init(start, today);
     if did.came == Came::Refused {
         return did;
+    }
+    let types = Types { others: start.types, internal: today.internal };
+    for line in start.asks.map(|asks| types.object_add(asks)).unwrap_or_default() {
+        did.say(line);
     }
     match start.thread.qemu_thread_create(&mut did.blocked) {
         Ok(begun) => did.begun = Some(begun),

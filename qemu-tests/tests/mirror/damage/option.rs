@@ -105,6 +105,8 @@ fn each_damage_to_the_option_is_seen() {
         ("new_block->max_length = max_size;", ""),
         ("new_block->flags = ram_flags;", ""),
         ("        g_free(new_block);", ""),
+        ("if (qapi_enum_parse(&ObjectType_lookup, type, -1, NULL) >= 0) {", "if (1) {"),
+        ("qapi_enum_parse(&ObjectType_lookup, type, -1, NULL) >= 0", "0"),
         ("mr->ram = true;", ""),
         ("mr->destructor = memory_region_destructor_ram;", ""),
     ] {
@@ -123,6 +125,12 @@ fn each_damage_to_what_the_option_has_in_5_2_alone_is_seen() {
         ("size, true, fd", "size, false, fd"),
         ("share ? RAM_SHARED : 0", "0"),
         ("rb->flags |= RAM_EXTERNAL;", ""),
+        ("if (!USER_CREATABLE_CLASS(oc)->internal) {", "if (1) {"),
+        ("if (!USER_CREATABLE_CLASS(oc)->internal) {", "if (0) {"),
+        (" ||\n        USER_CREATABLE_CLASS(klass)->internal) {", ") {"),
+        ("!object_class_dynamic_cast(klass, TYPE_USER_CREATABLE) ||\n        ", ""),
+        ("if (object_class_is_abstract(klass)) {", "if (0) {"),
+        ("(TYPE_USER_CREATABLE, false);", "(TYPE_USER_CREATABLE, true);"),
     ] {
         let differs = damaged::<PcramFile>(unit, from, to).expect_err(from);
         assert_eq!(differs.case.settings.len(), 0, "{from}: {:?}", differs.case);
