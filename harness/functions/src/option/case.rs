@@ -2,6 +2,7 @@
 
 use super::ffi::MOST_GIVEN;
 use crate::lockstep::{self, Changes};
+use pcram_mirror::address::TARGET_PAGE_SIZE as PAGE;
 use pcram_mirror::option::Setting;
 use pcram_mirror::option::sigbus::{SiCode, Sigbus};
 use pcram_mirror::option::thread::{Fails, Mask, Signal, Thread};
@@ -66,10 +67,10 @@ impl lockstep::Case for Case {
             8 => (1..=7_u64).prop_map(|pages| pages << 12),
             1 => 1..MOST_RAM,
         ];
-        (given, ram_size, settings).prop_flat_map(|(given, ram_size, settings)| {
+        let all = (given, ram_size, settings).prop_flat_map(|(given, ram_size, settings)| {
             let size = || {
                 prop_oneof![
-                    8 => Just(ram_size.next_multiple_of(4096)),
+                    8 => Just(ram_size.next_multiple_of(PAGE)),
                     2 => Just(ram_size),
                     1 => Just(ram_size.saturating_sub(1)),
                     1 => Just(ram_size + 1),
@@ -105,7 +106,9 @@ impl lockstep::Case for Case {
                 types,
                 asks,
             })
-        })
+        });
+        // It is made small by `smaller`: proptest would draw half of it anew each time.
+        all.no_shrink()
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -141,6 +144,8 @@ impl lockstep::Case for Case {
             all.add(|case| _ = case.blocked.remove(signal));
         }
         if let Some(fault) = self.fault {
+            all.add(|case| case.fault = Some(Fault { at: 0, ..fault }));
+            all.add(|case| case.fault = Some(Fault { cut_to: 0, ..fault }));
             let sigbus = |sigbus| Some(Fault { sigbus, ..fault });
             all.add(|case| case.fault = sigbus(Sigbus { code: SiCode::Adrerr, ..fault.sigbus }));
             all.add(|case| case.fault = sigbus(Sigbus { cpu: false, ..fault.sigbus }));
@@ -148,6 +153,11 @@ impl lockstep::Case for Case {
         }
         for setting in &self.settings {
             all.add(|case| _ = case.settings.remove(setting));
+        }
+        all.add(|case| (case.ram_size, case.files) = (PAGE, [PAGE; FILES.len()]));
+        all.add(|case| case.ram_size = PAGE);
+        for at in 0..FILES.len() {
+            all.add(|case| case.files[at] = case.ram_size.next_multiple_of(PAGE));
         }
         for at in 0..self.given.len() {
             all.add(|case| _ = case.given.remove(at));
