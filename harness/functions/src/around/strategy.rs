@@ -21,9 +21,9 @@ use proptest::sample::{select, subsequence};
 /// The most steps of a case.
 const MOST_STEPS: usize = 12;
 
-/// Cases of any kind.
+/// Cases of any kind. What there is many of is boxed: proptest moves its trees about, which are large.
 pub fn cases() -> impl Strategy<Value = Case> {
-    (settings(), vec(block(), 1..=MOST_BLOCKS), vec(step(), 0..MOST_STEPS))
+    (settings(), vec(block().boxed(), 1..=MOST_BLOCKS), vec(step().boxed(), 0..MOST_STEPS))
         .prop_map(|(settings, blocks, steps)| Case { settings, blocks, steps })
 }
 
@@ -104,7 +104,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (byte(), number(), byte())
             .prop_map(|(block, page, pages)| Step::Mark { block, page, pages }),
         1 => Just(Step::SaveFileBmap),
-        6 => (vec(item(), 0..6), damage())
+        6 => (vec(item().boxed(), 0..6), damage())
             .prop_map(|(items, damage)| Step::Load { items, damage }),
         2 => hint(),
         2 => Just(Step::SaveHeader),
@@ -228,7 +228,7 @@ fn item() -> impl Strategy<Value = Item> {
     ];
     let page = (option::weighted(0.7, name()), any::<u16>(), weighted(0.05), content);
     prop_oneof![
-        4 => vec(entry(), 0..4).prop_map(Item::List),
+        4 => vec(entry().boxed(), 0..4).prop_map(Item::List),
         6 => page.prop_map(|(of, page, beyond, content)| Item::Page { of, page, beyond, content }),
         1 => flags.prop_map(Item::Flags),
         2 => Just(Item::End),
