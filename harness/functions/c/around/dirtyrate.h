@@ -11,7 +11,7 @@ static GRand the_rand;
 #define g_rand_new() (the_rand.drawn = 0, &the_rand)
 #define g_rand_free(rand) ((void)(rand))
 /* pcram_functions::around::rig::sampled */
-#define g_rand_int_range(rand, from, to) ((from) + (rand)->drawn++ * 7 % ((to) - (from)))
+#define g_rand_int_range(rand, from, to) ((from) + (rand)->drawn++ * 61 % ((to) - (from)))
 #define g_strlcpy(to, from, size) ((gsize)snprintf(to, size, "%s", from))
 #define qemu_ram_get_idstr(block) ((block)->idstr)
 #define qemu_ram_get_host_addr(block) ((void *)(block)->host)

@@ -87,9 +87,9 @@ struct Rig<'a> {
     step: usize,
 }
 
-/// The n-th page that is looked at, of so many.
+/// The n-th page that is looked at, of so many: they wrap, so that how many counts.
 fn sampled(at: u64, pages: u64) -> u64 {
-    at * 7 % pages
+    at * 61 % pages
 }
 
 /// What one step comes to: on both sides the same, or what the C does not define.
