@@ -6,8 +6,10 @@
 //! The parent-death signal is the kernel's `PR_SET_PDEATHSIG`: it fires when the *thread* that
 //! spawned the child ends, not the process. Spawn from a thread that outlives the child.
 
+mod one_processor;
 mod run;
 
+pub use one_processor::OneProcessor;
 pub use run::{RunError, run};
 
 use std::collections::BTreeMap;
