@@ -76,6 +76,9 @@ pub const NAME: &str = "s";
 /// The name of one that is given none.
 const AUTONAME: &str = "vm-now";
 
+/// What is left to be returned where nothing else was.
+const ERROR: i32 = -1;
+
 /// What ended it.
 struct Ended {
     /// What is left to be returned.
@@ -106,19 +109,19 @@ impl Guest {
         let old = self.tree.old_snapshot;
         match it.fails {
             Some(Fails::MigrateCannot) if self.tree.asks_capabilities => {
-                return Err(Ended::of(-1, "a capability does not go with it"));
+                return Err(Ended::of(ERROR, "a capability does not go with it"));
             }
-            Some(Fails::Blocked) => return Err(Ended::of(-1, "migration is blocked")),
+            Some(Fails::Blocked) => return Err(Ended::of(ERROR, "migration is blocked")),
             Some(Fails::ReplayCannot) => {
                 let why = "Record/replay does not allow making snapshot right now. \
                            Try once more later.";
-                return Err(Ended::of(-1, why));
+                return Err(Ended::of(ERROR, why));
             }
             Some(Fails::Cannot) if old => {
                 let why = "Device 'disk' is writable but does not support snapshots";
-                return Err(Ended::of(-1, why));
+                return Err(Ended::of(ERROR, why));
             }
-            Some(Fails::Cannot) => return Err(Ended::of(-1, "a disk cannot")),
+            Some(Fails::Cannot) => return Err(Ended::of(ERROR, "a disk cannot")),
             _ => {}
         }
         if it.named {
@@ -127,10 +130,10 @@ impl Guest {
         match it.fails {
             // What was returned last: no error, of what deleted the one before.
             Some(Fails::NoState) if old => {
-                let ret = if it.named { 0 } else { -1 };
+                let ret = if it.named { 0 } else { ERROR };
                 Err(Ended::of(ret, "No block device can accept snapshots"))
             }
-            Some(Fails::NoState) => Err(Ended::of(-1, "no disk takes it")),
+            Some(Fails::NoState) => Err(Ended::of(ERROR, "no disk takes it")),
             _ => Ok(()),
         }
     }
@@ -147,10 +150,10 @@ impl Guest {
             };
         }
         match it.fails {
-            Some(Fails::Has) => Err(Ended::of(-1, "nobody knows")),
+            Some(Fails::Has) => Err(Ended::of(ERROR, "nobody knows")),
             Some(Fails::There) => {
                 let why = format!("Snapshot '{NAME}' already exists in one or more devices");
-                Err(Ended::of(-1, why))
+                Err(Ended::of(ERROR, why))
             }
             _ => Ok(()),
         }
@@ -185,7 +188,7 @@ impl Guest {
             let ret = match self.tree.stores_global_state {
                 true if old && it.named => ENOENT,
                 true => 0,
-                false => -1,
+                false => ERROR,
             };
             return Err(Ended::of(ret, "Could not open VM state file"));
         }
