@@ -97,11 +97,13 @@ impl Clone for RamList {
 
 impl RamList {
     /// The first block of the list (`QLIST_FIRST`).
+    #[inline]
     pub fn first(&self) -> Option<usize> {
         self.order.first().copied()
     }
 
     /// The block behind `block` in the list (`QLIST_NEXT`).
+    #[inline]
     pub fn next(&self, block: usize) -> Option<usize> {
         let at = self.order.iter().position(|&each| each == block)?;
         self.order.get(at + 1).copied()
@@ -182,6 +184,7 @@ impl RamList {
     /// # Errors
     ///
     /// Where the C aborts: the address is in no block.
+    #[inline]
     pub fn safe_ram_ptr(&self, addr: u64) -> Result<usize, Undefined> {
         let found = self.order.iter().find(|&&block| self.blocks[block].has(addr));
         found.copied().ok_or(Undefined::BadRamOffset(addr))
@@ -195,11 +198,13 @@ impl RamList {
 
     /// Whether the page at `addr` is dirty for migration (`cpu_physical_memory_get_dirty`); behind
     /// the last page nothing is.
+    #[inline]
     pub fn is_dirty(&self, addr: u64) -> bool {
         self.phys_dirty.get(page_index(addr)).is_some_and(|flags| flags & MIGRATION_DIRTY_FLAG != 0)
     }
 
     /// How many pages of a block are dirty for migration.
+    #[inline]
     pub fn dirty_pages(&self, block: &RamBlock) -> u64 {
         let flags = self.phys_dirty.iter().skip(page_index(block.offset));
         let flags = flags.take(page_index(block.length));
@@ -207,6 +212,7 @@ impl RamList {
     }
 
     /// Makes a page dirty for all (`cpu_physical_memory_set_dirty`).
+    #[inline]
     pub fn set_dirty(&mut self, addr: u64) {
         if let Some(flags) = self.phys_dirty.get_mut(page_index(addr)) {
             *flags = 0xff;
@@ -218,6 +224,7 @@ impl RamList {
     /// # Errors
     ///
     /// Where the C aborts: the page is in no block. Its dirty flag is cleared by then.
+    #[inline]
     pub fn reset_dirty(&mut self, addr: u64) -> Result<(), Undefined> {
         if let Some(flags) = self.phys_dirty.get_mut(page_index(addr)) {
             *flags &= !MIGRATION_DIRTY_FLAG;

@@ -184,20 +184,24 @@ impl Ram {
     }
 
     /// The block that the loop begins with.
+    #[inline]
     fn begin(&self) -> Result<usize, Undefined> {
         let block = self.last_block.or(self.list.first()).ok_or(Undefined::NullBlock)?;
         if self.list.blocks[block].freed { Err(Undefined::Freed) } else { Ok(block) }
     }
 
+    #[inline]
     fn next_or_first(&self, block: usize) -> usize {
         self.list.next(block).unwrap_or(self.list.order[0])
     }
 
     /// More steps than there are places: who is not done by then never is.
+    #[inline]
     fn bound(&self) -> u64 {
         2 + 2 * self.list.iter().map(|block| block.length / PAGE).sum::<u64>()
     }
 
+    #[inline]
     fn page_is_dirty(&mut self, block: usize, offset: u64) -> bool {
         let RamBlock { offset: base, length, .. } = self.list.blocks[block];
         if offset >= length {
@@ -235,12 +239,14 @@ impl Ram {
     }
 
     /// The pages that are yet to be sent (`ram_save_remaining`).
+    #[inline]
     pub fn ram_save_remaining(&self) -> u64 {
         let counted = self.list.iter().filter(|block| !block.left_out);
         counted.map(|block| self.list.dirty_pages(block)).sum()
     }
 
     /// What a user is told of the RAM that is to be sent, in bytes (`ram_bytes_total`).
+    #[inline]
     pub fn ram_bytes_total(&self) -> u64 {
         let carried = self.variant == Variant::Carried;
         self.list.iter().filter(|it| !(carried && it.left_out)).map(|block| block.length).sum()
@@ -350,6 +356,7 @@ impl Ram {
 }
 
 /// The byte that a page repeats (`is_dup_page`).
+#[inline]
 pub fn dup_byte(page: &[u8]) -> Option<u8> {
     let first = *page.first()?;
     // A page is its own beginning, moved by a byte, where all bytes are alike.
