@@ -12,11 +12,8 @@ use pcram_mirror::v1_0::{PAGE, Property, Ram, Stray, Undefined, Variant};
 pub struct Watch {
     /// Whether a migration is under way, as QEMU calls it.
     under_way: bool,
-    /// A guest that goes on from where the watched one was.
+    /// A guest that goes on from where the watched one is.
     ahead: Option<Ram>,
-    /// How many pages it had sent when it came to an end, while nothing but the loop has changed what is
-    /// to be sent since: going on from there, the watched one does the same.
-    foreseen: Option<u64>,
     /// What was broken, each property once.
     pub broken: Vec<Broken>,
 }
@@ -25,12 +22,6 @@ impl Watch {
     /// Blocks came or went, or a stream was loaded: no migration goes on over that.
     pub fn interrupted(&mut self) {
         self.under_way = false;
-        self.disturbed();
-    }
-
-    /// Something else than the loop changed what is to be sent, or in which order.
-    pub fn disturbed(&mut self) {
-        self.foreseen = None;
     }
 
     /// A section was loaded, and came to this. As carried, no stream writes where it must not; the
@@ -67,7 +58,6 @@ impl Watch {
     ) {
         if stage == 1 {
             self.under_way = !ram.list.order.is_empty();
-            self.disturbed();
         }
         if !self.under_way {
             return;
@@ -93,27 +83,16 @@ impl Watch {
 
     /// What is counted, against what a call without limit would send from here.
     fn accounted(&mut self, step: usize, ram: &Ram) {
+        let ahead = self.ahead.get_or_insert_with(|| Ram::new(ram.variant));
+        ahead.clone_from(ram);
         let counted = ram.ram_save_remaining();
-        // At the end of what was foreseen, more may follow: as posted, the position goes on.
-        let foreseen = self.foreseen.filter(|foreseen| ram.sent < *foreseen);
-        let foreseen = foreseen.unwrap_or_else(|| self.look_ahead(ram));
-        self.foreseen = Some(foreseen);
-        debug_assert_eq!(foreseen, self.look_ahead(ram), "the loop alone has changed the guest");
-        let sent = foreseen - ram.sent;
+        let most = 2 * ram.list.phys_dirty.len() + 2;
+        let sent = (0..most).take_while(|_| matches!(ahead.ram_save_block(&mut Nowhere), Ok(1..)));
+        let sent = sent.count() as u64;
         if sent != counted {
             let seen = format!("{counted} pages are counted, {sent} would be sent");
             self.broke(Property::Accounting, step, seen);
         }
-    }
-
-    /// How many pages will have been sent when the loop finds no more.
-    fn look_ahead(&mut self, ram: &Ram) -> u64 {
-        let ahead = self.ahead.get_or_insert_with(|| Ram::new(ram.variant));
-        ahead.clone_from(ram);
-        let most = 2 * ram.list.phys_dirty.len() + 2;
-        let mut calls = 0..most;
-        while calls.next().is_some() && matches!(ahead.ram_save_block(&mut Nowhere), Ok(1..)) {}
-        ahead.sent
     }
 
     /// The stream is whole: what it brings to a destination.

@@ -151,7 +151,6 @@ impl Rig<'_> {
         let offset = self.page_of(block, page);
         let addr = self.ram.list.blocks[block].offset + offset;
         self.ram.list.set_dirty(addr);
-        self.watch.disturbed();
         for memory in [&mut self.memory, &mut self.c_memory] {
             if let Some(page) = memory.page_mut(block, offset) {
                 write(page, byte, filled);
@@ -167,7 +166,6 @@ impl Rig<'_> {
         let offset = self.page_of(block, page);
         let addr = self.ram.list.blocks[block].offset + offset;
         let came = self.ram.list.get_ram_ptr(addr).map(|_| offset as i64);
-        self.watch.disturbed();
         if let Some(functions) = &mut self.functions {
             let c = functions.get_ram_ptr(addr, self.c_memory.room(block));
             self.agree("qemu_get_ram_ptr()", c, came)?;

@@ -72,8 +72,6 @@ pub struct Ram {
     pub strays: [Option<Stray>; 2],
     /// How often the loop was called.
     pub loops: u64,
-    /// How many pages it has sent.
-    pub sent: u64,
 }
 
 impl Clone for Ram {
@@ -100,7 +98,6 @@ impl Ram {
             dirty_tracking: false,
             strays: [None; 2],
             loops: 0,
-            sent: 0,
         }
     }
 
@@ -214,7 +211,6 @@ impl Ram {
     fn send(&mut self, block: usize, offset: u64, f: &mut impl Save) -> Result<u64, Undefined> {
         let RamBlock { offset: base, length, .. } = self.list.blocks[block];
         self.list.reset_dirty(base + offset)?;
-        self.sent += 1;
         if offset >= length {
             self.strays[1].get_or_insert(Stray { offset, length, used: true });
         }
